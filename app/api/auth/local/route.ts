@@ -1,0 +1,14 @@
+import { z } from 'zod';
+import { publicRoute, route, verbs } from '@/lib/server/api';
+import { signIn, signOut } from '@/lib/server/auth';
+
+const body = z.strictObject({ token: z.string().min(1).max(256) });
+
+export const { GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS } = verbs({
+  POST: publicRoute({ body }, async ({ context, origin, body: { token } }) => {
+    return { json: { success: true }, headers: { 'Set-Cookie': await signIn(context, token, origin) } };
+  }),
+  DELETE: route({}, async ({ context, caller, origin }) => {
+    return { json: { success: true }, headers: { 'Set-Cookie': await signOut(context, caller, origin) } };
+  }),
+});

@@ -1,0 +1,155 @@
+'use client';
+/** The terminal of one session on the page. */
+import '@xterm/xterm/css/xterm.css';
+import { Minimize2 } from 'lucide-react';
+import { useEffect, useEffectEvent, useRef, useState, useSyncExternalStore } from 'react';
+import { Confirm } from '@/components/ui/dialog';
+import type { Theme } from '@/components/ui/preferences';
+import type { Ticket } from '@/lib/client/link';
+import type { Mode } from '@/lib/protocol/wire';
+import { ConnectionBanner } from './connection-banner';
+import { EndedBar } from './ended-bar';
+import { openLinkHint } from './links';
+import { type OpenTerminal, openTerminal } from './open-terminal';
+import { SearchBar } from './search-bar';
+
+type TerminalViewProps = {
+  sessionId: string;
+  mode: Mode;
+  isVisible: boolean;
+  theme: Theme;
+  /** Whether the page reaches the server: when it does again, a lost connection is tried at once. */
+  isReachable?: boolean;
+  getTicket: () => Promise<Ticket>;
+  onRestart: () => void;
+  onBell: () => void;
+};
+
+type Question = { lines: number; answer: (isWanted: boolean) => void };
+
+const subscribeNever = () => () => undefined;
+const nothing = () => null;
+
+export function TerminalView(props: TerminalViewProps) {
+  const { sessionId, mode, isVisible, theme, isReachable = true } = props;
+  const root = useRef<HTMLDivElement>(null);
+  const area = useRef<HTMLDivElement>(null);
+  const mount = useRef<HTMLDivElement>(null);
+  const [open, setOpen] = useState<OpenTerminal | null>(null);
+  const [link, setLink] = useState<string | null>(null);
+  const [isFinding, setIsFinding] = useState(false);
+  const [isScaled, setIsScaled] = useState(false);
+  const [question, setQuestion] = useState<Question | null>(null);
+  const facts = useSyncExternalStore(
+    open?.connection.subscribe ?? subscribeNever,
+    open?.connection.getSnapshot ?? nothing,
+    nothing,
+  );
+
+  const getTheme = useEffectEvent(() => theme);
+  const getTicket = useEffectEvent(() => props.getTicket());
+  const onBell = useEffectEvent(() => props.onBell());
+
+  useEffect(() => {
+    if (!root.current || !area.current || !mount.current) return;
+    const opened = openTerminal({
+      area: area.current,
+      mount: mount.current,
+      mode,
+      theme: getTheme(),
+      getTicket: () => getTicket(),
+      onLink: setLink,
+      onFind: () => setIsFinding(true),
+      onBell: () => onBell(),
+      onScaled: setIsScaled,
+      askPaste: (lines) => new Promise((answer) => setQuestion({ lines, answer })),
+    });
+    const { terminal, connection } = opened;
+    // For tests that look into the page; it gives no rights that the page does not have.
+    Object.assign(root.current, { holdfast: { sessionId, terminal, connection } });
+    setOpen(opened);
+    return () => {
+      opened.dispose();
+      setOpen(null);
+    };
+  }, [sessionId, mode]);
+
+  useEffect(() => open?.setTheme(theme, isFinding), [open, theme, isFinding]);
+  useEffect(() => open?.setVisible(isVisible), [open, isVisible]);
+  useEffect(() => {
+    if (isReachable) open?.connection.wake();
+  }, [open, isReachable]);
+
+  function answer(isWanted: boolean): void {
+    question?.answer(isWanted);
+    setQuestion(null);
+    open?.terminal.focus();
+  }
+
+  return (
+    <div
+      ref={root}
+      data-testid="terminal"
+      data-session-id={sessionId}
+      data-state={facts?.state.kind ?? 'connecting'}
+      className="relative flex size-full flex-col overflow-hidden bg-bg"
+    >
+      <div
+        ref={area}
+        className={`flex min-h-0 flex-1 items-center justify-center overflow-hidden pt-2 pl-3 ${isScaled ? 'bg-panel' : ''}`}
+      >
+        <div ref={mount} className={`shrink-0 ${isScaled ? 'outline-1 outline-line' : ''}`} />
+      </div>
+      {open && facts && <ConnectionBanner facts={facts} connection={open.connection} />}
+      {open && isFinding && (
+        <SearchBar
+          search={open.search}
+          theme={theme}
+          onClose={() => {
+            setIsFinding(false);
+            open.terminal.focus();
+          }}
+        />
+      )}
+      {isScaled && facts?.state.kind === 'live' && (
+        <div className="absolute right-4 bottom-2 z-10 flex animate-fade items-center gap-2 rounded-md border border-line bg-raised/95 px-2.5 py-1 text-muted text-xs">
+          <Minimize2 size={13} aria-hidden="true" />
+          Sized by another window
+          {mode === 'write' && (
+            <button
+              type="button"
+              className="font-medium text-accent hover:underline"
+              onClick={() => {
+                open?.connection.take();
+                open?.terminal.focus();
+              }}
+            >
+              Take over
+            </button>
+          )}
+        </div>
+      )}
+      {facts?.state.kind === 'ended' && <EndedBar exit={facts.state.exit} onRestart={props.onRestart} />}
+      {link && (
+        <div className="pointer-events-none absolute bottom-2 left-3 z-20 max-w-[80%] truncate rounded-md border border-line bg-raised/95 px-2 py-0.5 text-xs shadow-pop">
+          <span className="font-mono">{link}</span> <span className="text-muted">{openLinkHint()}</span>
+        </div>
+      )}
+      {question && (
+        <Confirm
+          title={question.lines > 1 ? `Paste ${question.lines} lines?` : 'Paste control characters?'}
+          action="Paste"
+          isHarmless
+          onConfirm={() => answer(true)}
+          onClose={() => answer(false)}
+        >
+          <p>
+            {question.lines > 1
+              ? 'The program in this terminal takes pasted text like typed text: each line may run at once.'
+              : 'The text holds control characters, and the program in this terminal acts on them.'}
+          </p>
+        </Confirm>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,93 @@
+/** What a connection knows and shows: one immutable object, replaced at each change. */
+import type { ClientAction, ErrorCode } from '@/lib/protocol/errors';
+import type { Event, Size, ViewerFacts } from '@/lib/protocol/wire';
+
+/** How the program ended. `signal` is 0 when it exited by itself. */
+export type Exit = { code: number; signal: number };
+
+const SIGNALS: Readonly<Record<number, string>> = {
+  1: 'SIGHUP',
+  2: 'SIGINT',
+  6: 'SIGABRT',
+  9: 'SIGKILL',
+  11: 'SIGSEGV',
+  15: 'SIGTERM',
+};
+
+/** What a signal is called: the usual ones by their names, the others by their numbers. */
+export function signalName(signal: number): string {
+  return SIGNALS[signal] ?? `signal ${signal}`;
+}
+
+/** Where a connection stands. `retryAt` is in milliseconds since 1970. */
+export type ConnectionState =
+  | { kind: 'connecting' }
+  | { kind: 'live' }
+  | { kind: 'waiting'; retryAt: number; attempt: number; reason: string }
+  | { kind: 'ended'; exit: Exit | null }
+  | { kind: 'failed'; code: ErrorCode; action: ClientAction; message: string };
+
+/** Milliseconds of one ping: the whole way, and the shares of the gateway and the host. */
+export type Latency = { rtt: number; gateway: number; host: number };
+
+/** Everything that a view may show of a connection. */
+export type ConnectionFacts = {
+  readonly state: ConnectionState;
+  readonly epoch: number | null;
+  /** This viewer's public name, and that of the viewer which sets the size. */
+  readonly viewer: string | null;
+  readonly driver: string | null;
+  readonly viewers: readonly ViewerFacts[];
+  readonly title: string;
+  readonly cwd: string;
+  /** The terminal's size as it is drawn; it changes only at its place in the stream. */
+  readonly size: Size;
+  readonly latency: Latency | null;
+  /** Input that was typed around a break and is not sent without the user's word. */
+  readonly unsent: { readonly bytes: number; readonly text: string } | null;
+  /** Bytes of output that this viewer was not shown, since the last `dismissGap`. */
+  readonly skippedBytes: number;
+  /** When an idle session ends, in milliseconds since 1970. */
+  readonly idleEndsAt: number | null;
+  /** The last refusal that closed nothing. */
+  readonly notice: { readonly code: ErrorCode; readonly message: string } | null;
+};
+
+/** What is known before the first attach. */
+export function initialFacts(size: Size): ConnectionFacts {
+  return {
+    state: { kind: 'connecting' },
+    epoch: null,
+    viewer: null,
+    driver: null,
+    viewers: [],
+    title: '',
+    cwd: '',
+    size,
+    latency: null,
+    unsent: null,
+    skippedBytes: 0,
+    idleEndsAt: null,
+    notice: null,
+  };
+}
+
+/** What an event changes when it only announces a fact. */
+export function factsOf(event: Event): Partial<ConnectionFacts> {
+  switch (event.event) {
+    case 'title':
+      return { title: event.text };
+    case 'cwd':
+      return { cwd: event.path };
+    case 'viewers':
+      return { viewers: event.list, driver: event.driver };
+    case 'idle':
+      return { idleEndsAt: event.endsAt };
+    case 'error':
+      return { notice: { code: event.code, message: event.message } };
+    case 'pong':
+      return { latency: { rtt: performance.now() - event.t, gateway: event.gateway, host: event.host } };
+    default:
+      return {};
+  }
+}

@@ -1,0 +1,91 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ConfigError, type Environment, loadConfig, unusedVariables } from './config';
+
+let directory: string;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'hf-config-'));
+});
+
+afterEach(() => {
+  rmSync(directory, { recursive: true });
+});
+
+function problems(env: Environment, toml = ''): string[] {
+  writeFileSync(join(directory, 'holdfast.toml'), toml);
+  try {
+    loadConfig(env, directory);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+}
+
+test('L5 the environment wins over holdfast.toml, and that over the default', () => {
+  writeFileSync(join(directory, 'holdfast.toml'), 'PORT = 4200\nWS_PORT = 4201\nHOLDFAST_AGENT_COMMAND = "agent -v"\n');
+  const config = loadConfig({ PORT: '4300', WS_PORT: '' }, directory);
+  expect(config).toMatchObject({ webPort: 4300, wsPort: 4201, agentCommand: ['agent', '-v'], maxHosts: 20 });
+});
+
+test('L5 every mistake is told at once, in one line that begins with its setting', () => {
+  const env = {
+    HOST: '0.0.0.0',
+    PORT: '70000',
+    AUTH_MODE: 'users',
+    HOLDFAST_AGENT_COMMAND: '  ',
+    HOLDFAST_ROOTS: ':',
+    HOLDFAST_RUN_DIR: `/tmp/${'x'.repeat(100)}`,
+    HOLDFAST_ROTOS: '/srv',
+  };
+  const lines = problems(env, 'HOLDFAST_SHEL = "/bin/zsh"\n');
+  expect(lines.map((line) => line.split(':')[0]).sort()).toEqual([...Object.keys(env), 'HOLDFAST_SHEL'].sort());
+  expect(lines.filter((line) => line.includes('\n'))).toEqual([]);
+});
+
+test.each(['DATABASE_URL', 'REDIS_URL', 'REDIS_HOST', 'HOLDFAST_STORE', 'HOLDFAST_HISTORY', 'AUTH_MODE'])(
+  'L5 %s in holdfast.toml is an unknown setting',
+  (name) => {
+    expect(problems({}, `${name} = "memory"\n`)).toEqual([
+      `${name}: unknown setting in ${join(directory, 'holdfast.toml')}`,
+    ]);
+  },
+);
+
+test.each([
+  ['HOLDFAST_STORE', 'embedded'],
+  ['HOLDFAST_HISTORY', 'disk'],
+  ['HOLDFAST_MAX_SESSIONS_NODE', '50'],
+  ['HOLDFAST_MAX_SESSIONS_CLUSTER', '500'],
+  ['AUTH_MODE', 'users'],
+])('L5 %s=%s in the environment is not ignored', (name, value) => {
+  expect(problems({ [name]: value })).toEqual([expect.stringMatching(`^${name}: `)]);
+});
+
+test('L5 what this version does anyway may be asked for, and what Holdfast itself sets is no mistake', () => {
+  const env = { HOLDFAST_STORE: 'memory', HOLDFAST_HISTORY: 'off', AUTH_MODE: 'local' };
+  const own = { HOLDFAST_SESSION: 'session_1700000000000_abcdefgh', HOLDFAST_SOURCE_MAPS: '0', HOLDFAST_SHELL: '' };
+  expect(problems({ ...env, ...own, HOLDFAST_NOTHING: '' })).toEqual([]);
+});
+
+test('L5 a database in the environment is another program’s: it is named, and no mistake', () => {
+  const env = { DATABASE_URL: 'postgres://localhost/app', REDIS_URL: '', REDIS_HOST: 'cache' };
+  expect(problems(env)).toEqual([]);
+  expect(unusedVariables(env)).toEqual(['DATABASE_URL', 'REDIS_HOST']);
+});
+
+test('paths are absolute, and the data directory follows XDG_DATA_HOME', () => {
+  expect(loadConfig({}, directory).dataDir).toBe(join(homedir(), '.local', 'share', 'holdfast'));
+  expect(loadConfig({ XDG_DATA_HOME: '/srv/share' }, directory)).toMatchObject({
+    dataDir: '/srv/share/holdfast',
+    runDir: '/srv/share/holdfast/run',
+  });
+  expect(loadConfig({ HOLDFAST_ROOTS: '~:~/code:/srv' }, directory).roots).toEqual([
+    homedir(),
+    join(homedir(), 'code'),
+    '/srv',
+  ]);
+});

@@ -1,0 +1,173 @@
+/** Bodies and answers of the REST API under `/api`. Unknown body fields are refused. */
+import { z } from 'zod';
+import { exitFactsSchema, sessionTypeSchema } from './control';
+import { errorPayloadSchema } from './errors';
+import { projectIdSchema, sessionIdSchema } from './ids';
+import { NAME_GRAPHEMES_MAX } from './limits';
+import { modeSchema, sizeSchema } from './wire';
+
+const graphemes = new Intl.Segmenter();
+
+/** A name that people see: 1 to 64 graphemes, no control or bidirectional override characters, trimmed. */
+export const nameSchema = z
+  .string()
+  .max(NAME_GRAPHEMES_MAX * 16)
+  .trim()
+  .min(1, 'must not be empty')
+  .refine((name) => /[^\p{C}\p{Z}\p{M}]/u.test(name), 'must hold a character that can be seen')
+  .refine((name) => !/[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]/u.test(name), 'must not hold control characters')
+  .refine(
+    (name) => [...graphemes.segment(name)].length <= NAME_GRAPHEMES_MAX,
+    `must have at most ${NAME_GRAPHEMES_MAX} characters`,
+  );
+
+/** An absolute path, or one that starts with `~/`; at most 4,096 characters. */
+export const pathSchema = z
+  .string()
+  .min(1)
+  .max(4096)
+  .refine((path) => !/[\p{Cc}\p{Cs}]/u.test(path), 'must not hold control characters')
+  .refine((path) => path.startsWith('/') || path === '~' || path.startsWith('~/'), 'must be absolute');
+
+const rev = z.number().int().min(1);
+
+export const createTerminalSchema = z.strictObject({
+  projectId: projectIdSchema,
+  type: sessionTypeSchema,
+  tabName: nameSchema,
+  projectPath: pathSchema,
+  cols: sizeSchema.shape.cols.optional(),
+  rows: sizeSchema.shape.rows.optional(),
+  restore: z.boolean().optional(),
+});
+export type CreateTerminal = z.infer<typeof createTerminalSchema>;
+
+export const patchTerminalSchema = z.strictObject({
+  tabName: nameSchema.optional(),
+  /** Where the tab stands: tabs are shown by ascending position. */
+  position: z.number().min(-1e9).max(1e9).optional(),
+  pinned: z.boolean().optional(),
+  rev,
+});
+export type PatchTerminal = z.infer<typeof patchTerminalSchema>;
+
+export const attachTerminalSchema = z.strictObject({ mode: modeSchema });
+export const restartTerminalSchema = z.strictObject({ rev });
+
+export const createProjectSchema = z.strictObject({ name: nameSchema, path: pathSchema });
+export type CreateProject = z.infer<typeof createProjectSchema>;
+export const patchProjectSchema = z.strictObject({
+  name: nameSchema.optional(),
+  pinned: z.boolean().optional(),
+  archived: z.boolean().optional(),
+  rev,
+});
+export type PatchProject = z.infer<typeof patchProjectSchema>;
+
+/** The status of a session, derived from record, live facts and node, never stored. */
+export const sessionStatusSchema = z.enum([
+  'creating',
+  'active',
+  'inactive',
+  'terminating',
+  'ended',
+  'error',
+  'lost',
+  'unreachable',
+]);
+export type SessionStatus = z.infer<typeof sessionStatusSchema>;
+
+/** How safe the record of a session is. */
+const durabilitySchema = z.enum(['memory', 'outbox', 'stored']);
+
+/** A session as lists and single answers carry it. Times are ISO 8601. List rows carry `output: []`. */
+export const terminalSessionSchema = z.object({
+  id: sessionIdSchema,
+  projectId: projectIdSchema,
+  userId: z.string().optional(),
+  type: sessionTypeSchema,
+  tabName: z.string(),
+  active: z.boolean(),
+  output: z.array(z.string()),
+  currentPath: z.string(),
+  pid: z.number().nullable(),
+  createdAt: z.string(),
+  lastActivity: z.string().optional(),
+  status: sessionStatusSchema,
+  rev: z.number(),
+  epoch: z.number(),
+  nodeId: z.string(),
+  backendId: z.string().nullable(),
+  exit: exitFactsSchema.optional(),
+  viewers: z.number(),
+  durability: durabilitySchema,
+  position: z.number(),
+  pinned: z.boolean(),
+  /** The window title that the program set, or ''. */
+  title: z.string(),
+  /** The command in the foreground other than the shell, or null. */
+  foreground: z.string().nullable(),
+});
+export type TerminalSession = z.infer<typeof terminalSessionSchema>;
+
+export const projectSchema = z.object({
+  id: projectIdSchema,
+  name: z.string(),
+  path: z.string(),
+  pinned: z.boolean(),
+  archived: z.boolean(),
+  rev: z.number(),
+  createdAt: z.string(),
+  /** Live sessions of the project. */
+  activeCount: z.number(),
+});
+export type Project = z.infer<typeof projectSchema>;
+
+const success = z.literal(true);
+/** Where and with which subprotocols to open the terminal socket; the ticket inside lives 30 s and opens one socket. */
+const connection = { connectionUrl: z.string(), protocols: z.array(z.string()) };
+
+export const sessionAnswerSchema = z.object({ success, session: terminalSessionSchema });
+export const createTerminalAnswerSchema = sessionAnswerSchema.extend(connection);
+export const attachAnswerSchema = z.object({ success, ...connection });
+export const listTerminalsAnswerSchema = z.object({
+  success,
+  sessions: z.array(terminalSessionSchema),
+  /** Of the sidecar, as text, for example `143 MB`; `sessionCount` counts live sessions of the caller. */
+  memoryUsage: z.object({ rss: z.string(), heap: z.string(), external: z.string(), sessionCount: z.number() }),
+  nextCursor: z.string().optional(),
+});
+export const projectAnswerSchema = z.object({ success, project: projectSchema });
+export const listProjectsAnswerSchema = z.object({ success, projects: z.array(projectSchema) });
+export const projectTerminalsAnswerSchema = z.object({
+  success,
+  projectId: projectIdSchema,
+  terminals: z.array(terminalSessionSchema),
+  activeCount: z.number(),
+});
+
+export const readyAnswerSchema = z.object({
+  status: z.enum(['ready', 'degraded', 'unavailable']),
+  degraded: z.array(z.string()),
+  store: z.object({ kind: z.string() }),
+  sidecar: z.object({ reachable: z.boolean(), sessions: z.number(), hosts: z.number() }),
+});
+
+/** What every refused or failed call answers (R2). */
+export const errorAnswerSchema = z.object({
+  success: z.literal(false),
+  error: errorPayloadSchema.extend({ timestamp: z.string() }),
+  requestId: z.string(),
+});
+export type ErrorAnswer = z.infer<typeof errorAnswerSchema>;
+
+/** Messages of `GET /api/events`: a change to one session or project, or that it is gone. `hello` is first. */
+export const serverEventSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('hello'), sidecar: z.boolean() }),
+  z.object({ type: z.literal('sidecar'), reachable: z.boolean() }),
+  z.object({ type: z.literal('session'), session: terminalSessionSchema }),
+  z.object({ type: z.literal('session-removed'), id: sessionIdSchema, projectId: projectIdSchema }),
+  z.object({ type: z.literal('project'), project: projectSchema }),
+  z.object({ type: z.literal('project-removed'), id: projectIdSchema }),
+]);
+export type ServerEvent = z.infer<typeof serverEventSchema>;

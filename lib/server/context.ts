@@ -1,0 +1,93 @@
+/** What the web process holds, in the one place that survives Next's separate bundles and reloads of modules. */
+import { join } from 'node:path';
+import { type Config, loadConfig } from '@/lib/config';
+import { createLog, type Logger } from '@/lib/log';
+import { loadSecret } from '@/lib/secrets';
+import { Coalesced } from './coalesced';
+import { ControlClient } from './control';
+import { EventHub } from './events';
+import { RecentResults } from './recent';
+import { SignOuts } from './sign-outs';
+import { MemoryProjectStore, MemorySessionStore } from './store/memory';
+import type { ProjectStore, SessionStore } from './store/store';
+import { watchSidecar } from './watch';
+
+/** Everything that a request works with. */
+export type Context = {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly projects: ProjectStore;
+  readonly sessions: SessionStore;
+  readonly control: ControlClient;
+  readonly events: EventHub;
+  /** Ids of sessions by the `Idempotency-Key` that made them. */
+  readonly creations: RecentResults<string>;
+  /** Answers of `restore: true` under way, so that two at once make one session. */
+  readonly restores: Map<string, Promise<{ id: string; isNew: boolean }>>;
+  /** Ids of sessions that are being ended. */
+  readonly ending: Set<string>;
+  /** Labels on their way to the hosts, by session id. */
+  readonly labelling: Coalesced;
+  readonly signOuts: SignOuts;
+  readonly secrets: { readonly cookie: string; readonly machineToken: string; readonly ticketKey: string };
+  /** Aborted when the process is told to end. */
+  readonly closing: AbortSignal;
+  /** Ends what the context keeps open. */
+  readonly close: () => void;
+};
+
+const KEY = Symbol.for('holdfast.context');
+type Shelf = typeof globalThis & { [KEY]?: Context };
+/** The one cast that a property of our own on the global object needs. */
+const shelf = globalThis as Shelf;
+
+function createContext(config: Config): Context {
+  const stop = new AbortController();
+  const control = new ControlClient(controlSocket(config));
+  const events = new EventHub();
+  const context: Context = {
+    config,
+    log: createLog('web', config.logLevel),
+    projects: new MemoryProjectStore(),
+    sessions: new MemorySessionStore(),
+    control,
+    events,
+    creations: new RecentResults(),
+    restores: new Map(),
+    ending: new Set(),
+    labelling: new Coalesced(),
+    signOuts: new SignOuts(config.dataDir),
+    secrets: {
+      cookie: config.nextAuthSecret ?? loadSecret(config.dataDir, 'nextauth.secret'),
+      machineToken: loadSecret(config.dataDir, 'token'),
+      ticketKey: loadSecret(config.dataDir, 'ticket.key'),
+    },
+    closing: stop.signal,
+    close: () => {
+      stop.abort();
+      events.close();
+      control.close();
+      process.off('SIGTERM', context.close);
+    },
+  };
+  // The server waits for open requests when it is told to end, and browsers keep their event streams open.
+  process.once('SIGTERM', context.close);
+  watchSidecar(context, controlSocket(config), stop.signal);
+  return context;
+}
+
+function controlSocket(config: Config): string {
+  return join(config.runDir, 'control.sock');
+}
+
+/** The context of this process, made at the first call. */
+export function getContext(): Context {
+  shelf[KEY] ??= createContext(loadConfig());
+  return shelf[KEY];
+}
+
+/** Ends the context; the next `getContext` makes a new one that knows only what it finds running. */
+export function closeContext(): void {
+  shelf[KEY]?.close();
+  delete shelf[KEY];
+}

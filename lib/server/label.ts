@@ -1,0 +1,77 @@
+/** The facts that web keeps at a live session, so that its record and project can be made again from the host alone. */
+import { z } from 'zod';
+import type { Label, LiveSession } from '@/lib/protocol/control';
+import { projectIdSchema } from '@/lib/protocol/ids';
+import type { ProjectRecord, SessionRecord } from './store/store';
+
+const storedLabelSchema = z.object({
+  owner: z.string().min(1),
+  project: z.object({
+    id: projectIdSchema,
+    name: z.string(),
+    path: z.string(),
+    pinned: z.boolean(),
+    archived: z.boolean(),
+    createdAt: z.number(),
+    rev: z.number().int().min(1),
+  }),
+  tabName: z.string(),
+  position: z.number(),
+  pinned: z.boolean(),
+  /** The directory in which it was started. */
+  path: z.string(),
+  createdAt: z.number(),
+  rev: z.number().int().min(1),
+});
+
+/** The label that a session is to carry. */
+export function labelOf(record: SessionRecord, project: ProjectRecord): Label {
+  const { id, name, path, pinned, archived, createdAt, rev } = project;
+  return {
+    owner: record.owner,
+    project: { id, name, path, pinned, archived, createdAt, rev },
+    tabName: record.tabName,
+    position: record.position,
+    pinned: record.pinned,
+    path: record.path,
+    createdAt: record.createdAt,
+    rev: record.rev,
+  } satisfies z.infer<typeof storedLabelSchema>;
+}
+
+/** Whether two labels say the same, except for the revs: those of a record move without anything to keep. */
+export function isSameLabel(a: Label, b: Label): boolean {
+  const first = storedLabelSchema.safeParse(a);
+  const second = storedLabelSchema.safeParse(b);
+  if (!first.success || !second.success) return false;
+  const text = (label: z.infer<typeof storedLabelSchema>) =>
+    JSON.stringify({ ...label, rev: 0, project: { ...label.project, rev: 0 } });
+  return text(first.data) === text(second.data);
+}
+
+/** The record and the project of a live session as its label tells them, or null for a label of somebody else. */
+export function recordsOf(
+  live: LiveSession,
+  nodeId: string,
+): { session: SessionRecord; project: ProjectRecord } | null {
+  const label = storedLabelSchema.safeParse(live.label);
+  if (!label.success) return null;
+  const { owner, project, ...own } = label.data;
+  return {
+    project: { ...project, owner, deletedAt: null },
+    session: {
+      ...own,
+      id: live.id,
+      projectId: project.id,
+      owner,
+      type: live.type,
+      lastPath: null,
+      placement: { nodeId, hostId: live.hostId },
+      epoch: live.epoch,
+      openingAt: live.createdAt,
+      endedAt: null,
+      exit: null,
+      deletedAt: null,
+    },
+  };
+}

@@ -1,0 +1,188 @@
+/** Compares what runs with what is recorded, and corrects the records: never the processes. */
+import type { LiveSession, SessionsReply } from '@/lib/protocol/control';
+import { AppError, type ErrorCode } from '@/lib/protocol/errors';
+import type { Context } from './context';
+import { isSameLabel, labelOf, recordsOf } from './label';
+import type { Sighting } from './session-view';
+import { PENDING_MS } from './status';
+import type { SessionFilter, SessionRecord } from './store/store';
+
+const AWAY: readonly ErrorCode[] = ['sidecar_unavailable', 'deadline_exceeded'];
+const ATTEMPTS_MAX = 8;
+
+/** Whether an error is one of these codes. */
+export function isCode(error: unknown, ...codes: ErrorCode[]): boolean {
+  return error instanceof AppError && codes.includes(error.code);
+}
+
+/** Asks the sidecar for everything that lives. */
+export async function look(context: Context): Promise<Sighting> {
+  return sighted(() => context.control.sessions());
+}
+
+/** Asks the sidecar for one session. */
+export async function lookAt(context: Context, id: string): Promise<Sighting> {
+  return sighted(async () => {
+    try {
+      const { instanceId, session } = await context.control.session(id);
+      return { instanceId, isComplete: true, sessions: [session] };
+    } catch (error) {
+      if (!isCode(error, 'not_found')) throw error;
+      const { instanceId, isComplete } = await context.control.info();
+      return { instanceId, isComplete, sessions: [] };
+    }
+  });
+}
+
+async function sighted(ask: () => Promise<SessionsReply>): Promise<Sighting> {
+  try {
+    const { instanceId, sessions, isComplete } = await ask();
+    return { ...seen(instanceId, sessions), isComplete };
+  } catch (error) {
+    if (isCode(error, ...AWAY)) return { instanceId: null, isComplete: false, live: new Map() };
+    throw error;
+  }
+}
+
+/** What a gateway said of some sessions. */
+export function seen(instanceId: string, sessions: readonly LiveSession[]): Sighting {
+  return { instanceId, isComplete: true, live: new Map(sessions.map((session) => [session.id, session])) };
+}
+
+/**
+ * The wanted records beside what the sidecar says, after sessions without a record were adopted.
+ * Records are read before the sidecar is asked: one that was opened by then is either in the answer or gone.
+ */
+export async function observe(
+  context: Context,
+  filter: SessionFilter,
+): Promise<{ records: SessionRecord[]; sighting: Sighting }> {
+  let records = await context.sessions.list(filter);
+  let sighting = await look(context);
+  const known = new Set(records.map(({ id }) => id));
+  if ([...sighting.live.keys()].some((id) => !known.has(id))) {
+    await adoptAll(context, sighting);
+    const again = await context.sessions.list(filter);
+    // Adopted here, or by somebody else since the first list.
+    if (again.some(({ id }) => sighting.live.has(id) && !known.has(id))) {
+      records = again;
+      sighting = await look(context);
+    }
+  }
+  const settled = await Promise.all(records.map((record) => settle(context, record, sighting)));
+  return { records: settled.filter((record) => record !== null), sighting };
+}
+
+/** Adopts what has no record; of labels that disagree about their project the newest is taken. */
+async function adoptAll(context: Context, sighting: Sighting): Promise<void> {
+  const projectRev = (live: LiveSession) => recordsOf(live, context.config.nodeId)?.project.rev ?? 0;
+  for (const live of [...sighting.live.values()].sort((a, b) => projectRev(b) - projectRev(a))) {
+    await adopt(context, live);
+  }
+}
+
+/** Makes record and project of a live session that has no record. True when it did. */
+export async function adopt(context: Context, live: LiveSession): Promise<boolean> {
+  if (await context.sessions.get(live.id)) return false;
+  const found = recordsOf(live, context.config.nodeId);
+  if (!found) {
+    context.log.debug({ session: live.id }, 'a live session carries no label of ours');
+    return false;
+  }
+  const rule = { isPathUnique: false, max: Number.POSITIVE_INFINITY };
+  await unlessThere(context.projects.insert(found.project, rule));
+  return unlessThere(context.sessions.insert(found.session, []));
+}
+
+/** False when the id was taken in the meantime. */
+async function unlessThere(insert: Promise<void>): Promise<boolean> {
+  try {
+    await insert;
+    return true;
+  } catch (error) {
+    if (isCode(error, 'conflict')) return false;
+    throw error;
+  }
+}
+
+/** The record as it should be, given what the host says now. `live` is null when no host knows the session. */
+export function corrected(record: SessionRecord, live: LiveSession | null, facts: { nodeId: string; now: number }) {
+  if (!live || live.epoch < record.epoch) {
+    const isOpening = record.placement === null && facts.now - record.openingAt < PENDING_MS;
+    return record.endedAt !== null || isOpening ? record : { ...record, endedAt: facts.now };
+  }
+  const isPlaced = record.placement?.hostId === live.hostId;
+  const placement = isPlaced ? record.placement : { nodeId: facts.nodeId, hostId: live.hostId };
+  if (!live.exit) return { ...record, epoch: live.epoch, placement, endedAt: null, exit: null };
+  const lastPath = live.cwd || record.lastPath;
+  return { ...record, epoch: live.epoch, placement, endedAt: live.exit.at, exit: live.exit, lastPath };
+}
+
+/** Corrects a record, and the label of its live session. Gives the record as it stands then, or null when it is deleted. */
+export async function settle(
+  context: Context,
+  record: SessionRecord,
+  sighting: Sighting,
+): Promise<SessionRecord | null> {
+  const live = sighting.live.get(record.id) ?? null;
+  if (!live && !sighting.isComplete) return record;
+  const wanted = corrected(record, live, { nodeId: context.config.nodeId, now: Date.now() });
+  let current = record;
+  if (JSON.stringify(wanted) !== JSON.stringify(record)) {
+    try {
+      current = await context.sessions.update(wanted);
+    } catch (error) {
+      // Somebody was faster; what they wrote is looked at the next time.
+      if (!isCode(error, 'conflict', 'not_found')) throw error;
+      const stored = await context.sessions.get(record.id);
+      return stored?.deletedAt === null ? stored : null;
+    }
+  }
+  if (live && !(await isLabelCurrent(context, current, live))) await pushLabel(context, current.id);
+  return current;
+}
+
+/** Whether the label at the host is what record and project say. */
+async function isLabelCurrent(context: Context, record: SessionRecord, live: LiveSession): Promise<boolean> {
+  const project = await context.projects.get(record.projectId);
+  return project?.deletedAt !== null || isSameLabel(labelOf(record, project), live.label);
+}
+
+/**
+ * Writes record and project as they are now to the label of a live session. A failure is made good the next time that
+ * somebody looks. One at a time for each session, so that an older label never comes last.
+ */
+export function pushLabel(context: Context, id: string): Promise<void> {
+  return context.labelling.run(id, async () => {
+    const record = await context.sessions.get(id);
+    if (record?.deletedAt !== null) return;
+    const project = await context.projects.get(record.projectId);
+    if (project?.deletedAt !== null) return;
+    try {
+      await context.control.label(id, labelOf(record, project));
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      context.log.warn({ session: id, code: error.code }, 'the label of a session could not be updated');
+    }
+  });
+}
+
+/** Changes the newest version of a record, again when somebody was faster. Null when it is deleted. */
+export async function amend(
+  context: Context,
+  id: string,
+  change: (record: SessionRecord) => SessionRecord,
+): Promise<SessionRecord | null> {
+  for (let attempt = 1; ; attempt++) {
+    const record = await context.sessions.get(id);
+    if (record?.deletedAt !== null) return null;
+    const wanted = change(record);
+    if (JSON.stringify(wanted) === JSON.stringify(record)) return record;
+    try {
+      return await context.sessions.update(wanted);
+    } catch (error) {
+      if (isCode(error, 'not_found')) return null;
+      if (!isCode(error, 'conflict') || attempt === ATTEMPTS_MAX) throw error;
+    }
+  }
+}

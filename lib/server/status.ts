@@ -1,0 +1,40 @@
+/** A session's status, derived from its record, what its host says and whether the node answers; never stored. */
+import type { LiveSession } from '@/lib/protocol/control';
+import type { SessionStatus } from '@/lib/protocol/rest';
+import type { SessionRecord } from './store/store';
+
+/** A shell without viewer, input, output or child for this long is inactive. */
+export const IDLE_MS = 1_800_000;
+/** Opening is given this long; after that a session that no host knows has failed. */
+export const PENDING_MS = 15_000;
+
+/** What the status is derived from. */
+export type Facts = {
+  record: Pick<SessionRecord, 'epoch' | 'placement' | 'openingAt' | 'exit'>;
+  /** What the host says, or null when no reachable host knows the session. */
+  live: Pick<LiveSession, 'epoch' | 'exit' | 'viewers' | 'foreground' | 'lastActivity'> | null;
+  /** Whether the node that holds the session answered. */
+  isNodeAlive: boolean;
+  /** Whether it is being ended right now. */
+  isEnding: boolean;
+  now: number;
+};
+
+/** The status. An incarnation older than the record's counts as not there. */
+export function deriveStatus({ record, live, isNodeAlive, isEnding, now }: Facts): SessionStatus {
+  if (live && live.epoch >= record.epoch) {
+    if (live.exit) return 'ended';
+    if (isEnding) return 'terminating';
+    const isBusy = live.viewers > 0 || live.foreground !== null;
+    return isBusy || now - live.lastActivity < IDLE_MS ? 'active' : 'inactive';
+  }
+  if (record.exit) return 'ended';
+  if (!isNodeAlive) return 'unreachable';
+  if (record.placement) return 'lost';
+  return now - record.openingAt < PENDING_MS ? 'creating' : 'error';
+}
+
+/** Whether something runs, or may run: such a session takes a slot. */
+export function isRunning(status: SessionStatus): boolean {
+  return status !== 'ended' && status !== 'lost' && status !== 'error';
+}

@@ -1,0 +1,193 @@
+/** Stores in the memory of the web process: nothing on disk, and live sessions come back from their labels. */
+import { AppError } from '@/lib/protocol/errors';
+import type {
+  ListFilter,
+  ProjectRecord,
+  ProjectStore,
+  ProjectTombstone,
+  SessionFilter,
+  SessionLimit,
+  SessionRecord,
+  SessionStore,
+  SessionTombstone,
+} from './store';
+
+/** Tombstones kept; the oldest give way. Ids are random, so a forgotten one is not drawn again. */
+const TOMBSTONES_MAX = 10_000;
+
+type Row = { readonly id: string; readonly owner: string; readonly rev: number; readonly deletedAt: null };
+type Grave = { readonly id: string; readonly rev: number; readonly deletedAt: number };
+
+function notFound(): AppError {
+  return new AppError('not_found', 'There is no such record.');
+}
+
+/** Rows and tombstones by id. A change is one synchronous step, so checks inside it hold. */
+class Table<R extends Row, T extends Grave> {
+  readonly #rows = new Map<string, R>();
+  readonly #graves = new Map<string, T>();
+  readonly #bury: (row: R, deletedAt: number) => T;
+
+  constructor(bury: (row: R, deletedAt: number) => T) {
+    this.#bury = bury;
+  }
+
+  insert(row: R): void {
+    if (this.#rows.has(row.id) || this.#graves.has(row.id)) throw new AppError('conflict', 'This id is taken.');
+    this.#rows.set(row.id, structuredClone(row));
+  }
+
+  get(id: string): R | T | null {
+    return structuredClone(this.#rows.get(id) ?? this.#graves.get(id) ?? null);
+  }
+
+  list(filter: ListFilter, isWanted: (row: R) => boolean): R[] {
+    const { owner, after, limit } = filter;
+    return [...this.#rows.values()]
+      .filter((row) => (owner === undefined || row.owner === owner) && isWanted(row))
+      .filter((row) => after === undefined || row.id > after)
+      .sort((a, b) => (a.id < b.id ? -1 : 1))
+      .slice(0, limit)
+      .map((row) => structuredClone(row));
+  }
+
+  count(isCounted: (row: R) => boolean): number {
+    let count = 0;
+    for (const row of this.#rows.values()) if (isCounted(row)) count += 1;
+    return count;
+  }
+
+  /** The stored row that `row` is to replace. */
+  replaced(row: R): R {
+    const stored = this.#rows.get(row.id);
+    if (!stored) throw notFound();
+    if (stored.rev !== row.rev) {
+      throw new AppError('conflict', 'Somebody else changed this in the meantime.', { details: { rev: stored.rev } });
+    }
+    return stored;
+  }
+
+  update(row: R): R {
+    const next = { ...structuredClone(row), rev: row.rev + 1 };
+    this.#rows.set(row.id, next);
+    return structuredClone(next);
+  }
+
+  delete(id: string): T {
+    const buried = this.#graves.get(id);
+    if (buried) return buried;
+    const row = this.#rows.get(id);
+    if (!row) throw notFound();
+    const grave = this.#bury(row, Date.now());
+    this.#rows.delete(id);
+    this.#graves.set(id, grave);
+    const oldest = this.#graves.keys().next();
+    if (this.#graves.size > TOMBSTONES_MAX && !oldest.done) this.#graves.delete(oldest.value);
+    return grave;
+  }
+}
+
+/** Projects in memory. */
+export class MemoryProjectStore implements ProjectStore {
+  readonly #table = new Table<ProjectRecord, ProjectTombstone>(({ id, owner, createdAt, rev }, deletedAt) => ({
+    id,
+    owner,
+    createdAt,
+    rev: rev + 1,
+    deletedAt,
+  }));
+
+  async insert(record: ProjectRecord, rule: { isPathUnique: boolean; max: number }): Promise<void> {
+    const isOwn = (other: ProjectRecord) => other.owner === record.owner;
+    if (rule.isPathUnique && this.#table.count((other) => isOwn(other) && other.path === record.path) > 0) {
+      throw new AppError('conflict', 'There is a project for this directory already.', {
+        details: { reason: 'path_taken', path: record.path },
+      });
+    }
+    if (this.#table.count(isOwn) >= rule.max) {
+      throw new AppError('bad_request', `There are ${rule.max} projects, which is the limit. Remove one first.`, {
+        details: { limit: 'projects', max: rule.max },
+      });
+    }
+    this.#table.insert(record);
+  }
+
+  async get(id: string): Promise<ProjectRecord | ProjectTombstone | null> {
+    return this.#table.get(id);
+  }
+
+  async list(filter: ListFilter): Promise<ProjectRecord[]> {
+    return this.#table.list(filter, () => true);
+  }
+
+  async update(record: ProjectRecord): Promise<ProjectRecord> {
+    this.#table.replaced(record);
+    return this.#table.update(record);
+  }
+
+  async delete(id: string): Promise<ProjectTombstone> {
+    return this.#table.delete(id);
+  }
+}
+
+const LIMIT_TEXT = {
+  project: (max: number) => `This project runs ${max} terminals, which is its limit. End one first.`,
+  user: (max: number) => `You run ${max} terminals, which is your limit. End one first.`,
+  records: (max: number) => `You have ${max} terminals, ended ones included, which is the limit. Close one first.`,
+} as const;
+
+/** Sessions in memory. */
+export class MemorySessionStore implements SessionStore {
+  readonly durability = 'memory';
+  readonly #table = new Table<SessionRecord, SessionTombstone>(
+    ({ id, owner, projectId, type, epoch, createdAt, rev }, deletedAt) => ({
+      id,
+      owner,
+      projectId,
+      type,
+      epoch,
+      createdAt,
+      rev: rev + 1,
+      deletedAt,
+    }),
+  );
+
+  async insert(record: SessionRecord, limits: readonly SessionLimit[]): Promise<void> {
+    this.#checkLimits(record, limits);
+    this.#table.insert(record);
+  }
+
+  async get(id: string): Promise<SessionRecord | SessionTombstone | null> {
+    return this.#table.get(id);
+  }
+
+  async list(filter: SessionFilter): Promise<SessionRecord[]> {
+    const { projectId, isOpen = false } = filter;
+    return this.#table.list(
+      filter,
+      (row) => (projectId === undefined || row.projectId === projectId) && (!isOpen || row.endedAt === null),
+    );
+  }
+
+  async update(record: SessionRecord, limits: readonly SessionLimit[] = []): Promise<SessionRecord> {
+    const stored = this.#table.replaced(record);
+    if (stored.endedAt !== null && record.endedAt === null) this.#checkLimits(record, limits);
+    return this.#table.update(record);
+  }
+
+  async delete(id: string): Promise<SessionTombstone> {
+    return this.#table.delete(id);
+  }
+
+  #checkLimits(record: SessionRecord, limits: readonly SessionLimit[]): void {
+    for (const { limit, max } of limits) {
+      const count = this.#table.count((other) => {
+        if (other.id === record.id || other.owner !== record.owner) return false;
+        if (limit === 'records') return true;
+        return other.endedAt === null && (limit === 'user' || other.projectId === record.projectId);
+      });
+      if (count < max) continue;
+      throw new AppError('session_limit_reached', LIMIT_TEXT[limit](max), { details: { limit, max } });
+    }
+  }
+}

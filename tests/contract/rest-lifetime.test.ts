@@ -1,0 +1,209 @@
+/** What happens to sessions and their records when limits are reached and when web or gateway go away. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type ServerEvent, serverEventSchema } from '@/lib/protocol/rest';
+import { signal } from '@/tests/harness/processes';
+import { Rest } from '@/tests/harness/rest';
+
+let rest: Rest;
+beforeAll(async () => {
+  rest = await Rest.start({ HOLDFAST_MAX_SESSIONS_USER: '12' });
+}, 60_000);
+afterEach(() => rest.clear());
+afterAll(() => rest?.stop());
+
+describe('R6 limits', () => {
+  it('R6 of 50 creates at once exactly 10 succeed, and the others name the limit', async () => {
+    const project = await rest.makeProject();
+    const body = rest.creation(project);
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, () => rest.web.call('POST /api/terminal/create', { body })),
+    );
+    expect(answers.filter(({ status }) => status === 201)).toHaveLength(10);
+    const others = answers.filter(({ status }) => status !== 201);
+    for (const { json } of others) {
+      expect(json).toMatchObject({ error: { code: 'session_limit_reached', details: { limit: 'project', max: 10 } } });
+    }
+    expect(await rest.tabs(project)).toHaveLength(10);
+    expect((await rest.sidecar.control('GET', '/v1/info')).json).toMatchObject({ sessions: 10 });
+  });
+
+  it('R6 an ended session frees its slot, and a restart takes one', async () => {
+    const project = await rest.makeProject();
+    const first = await rest.create(project);
+    for (let i = 0; i < 9; i++) await rest.create(project);
+    expect(await rest.refused('POST /api/terminal/create', { body: rest.creation(project) })).toMatchObject({
+      status: 409,
+      code: 'session_limit_reached',
+      message: expect.stringContaining('10'),
+    });
+    const ended = await rest.exit(first);
+    const last = await rest.create(project);
+    const line = `POST /api/terminal/${ended.id}/restart`;
+    expect(await rest.refused(line, { body: { rev: ended.rev } })).toMatchObject({ code: 'session_limit_reached' });
+    expect((await rest.read(ended.id)).status).toBe('ended');
+    await rest.web.call(`DELETE /api/terminal/${last.session.id}`);
+    expect((await rest.web.call(line, { body: { rev: ended.rev } })).status).toBe(201);
+  });
+
+  it('R6 the limit of the user counts all projects', async () => {
+    const [one, two] = [await rest.makeProject(), await rest.makeProject()];
+    for (let i = 0; i < 6; i++) await Promise.all([rest.create(one), rest.create(two)]);
+    expect(await rest.refused('POST /api/terminal/create', { body: rest.creation(two) })).toMatchObject({
+      code: 'session_limit_reached',
+      details: { limit: 'user', max: 12 },
+    });
+  });
+});
+
+describe('R11 restarts', () => {
+  it('R11 after a restart of web everything that runs is there again, by any route first', async () => {
+    const project = await rest.makeProject('Keeps its näme');
+    const a = (await rest.create(project, { tabName: 'a' })).session;
+    const b = (await rest.create(project, { tabName: 'b' })).session;
+    const moved = { tabName: 'first', position: b.position - a.position - 1, pinned: true, rev: b.rev };
+    await rest.web.call(`PATCH /api/terminal/${b.id}`, { body: moved });
+    await rest.web.call(`PATCH /api/workspace/projects/${project.id}`, { body: { pinned: true, rev: project.rev } });
+    const [projects, tabs] = [await rest.projects(), await rest.tabs(project)];
+    expect(tabs.map(({ tabName }) => tabName)).toEqual(['first', 'a']);
+
+    const readers = [
+      async () => expect(await rest.projects()).toEqual(projects),
+      async () => expect((await rest.tabs(project)).map(({ id }) => id)).toEqual(tabs.map(({ id }) => id)),
+      async () => expect(await rest.read(a.id)).toMatchObject({ tabName: 'a', pid: a.pid, createdAt: a.createdAt }),
+      async () => expect((await rest.web.call(`GET /api/workspace/projects/${project.id}`)).status).toBe(200),
+      async () => expect((await rest.create(project, { tabName: 'a', restore: true })).session.id).toBe(a.id),
+    ];
+    for (const reader of readers) {
+      rest.web.restart();
+      await reader();
+      expect(await rest.projects()).toEqual(projects);
+      const seen = await rest.tabs(project);
+      const facts = (list: typeof tabs) =>
+        list.map(({ lastActivity, foreground, title, currentPath, ...fixed }) => fixed);
+      expect(facts(seen)).toEqual(facts(tabs));
+    }
+  });
+
+  it('R11 limits and paths of adopted projects hold after a restart of web', async () => {
+    const project = await rest.makeProject();
+    for (let i = 0; i < 10; i++) await rest.create(project);
+    rest.web.restart();
+    expect(await rest.refused('POST /api/terminal/create', { body: rest.creation(project) })).toMatchObject({
+      code: 'session_limit_reached',
+    });
+    rest.web.restart();
+    const body = { name: 'Again', path: project.path };
+    expect(await rest.refused('POST /api/workspace/projects', { body })).toMatchObject({ code: 'conflict' });
+  });
+
+  it('R12 without a gateway a session is unreachable, and after its return as before', async () => {
+    const project = await rest.makeProject();
+    const opened = await rest.create(project);
+    const ended = await rest.exit(await rest.create(project));
+    await rest.sidecar.killGateway();
+    expect(await rest.read(opened.session.id)).toMatchObject({ status: 'unreachable', active: false });
+    expect(await rest.read(ended.id)).toMatchObject({ status: 'ended', exit: { code: 0 } });
+    const isAway = { status: 502, code: 'sidecar_unavailable' };
+    const line = `/api/terminal/${opened.session.id}`;
+    expect(await rest.refused(`POST ${line}/attach`, { body: { mode: 'write' } })).toMatchObject(isAway);
+    expect(await rest.refused(`DELETE ${line}`)).toMatchObject(isAway);
+    expect(await rest.refused(`GET ${line}/output`)).toMatchObject(isAway);
+    expect(await rest.refused('POST /api/terminal/create', { body: rest.creation(project) })).toMatchObject(isAway);
+    expect((await rest.web.call('GET /api/ready')).json).toMatchObject({ status: 'degraded', degraded: ['sidecar'] });
+    const renamed = await rest.web.call(`PATCH ${line}`, { body: { tabName: 'renamed', rev: opened.session.rev } });
+    expect(renamed.status).toBe(200);
+    await rest.sidecar.startGateway();
+    expect(await rest.read(opened.session.id)).toMatchObject({ status: 'active', pid: opened.session.pid });
+    await rest.tabs(project);
+    rest.web.restart();
+    expect(await rest.read(opened.session.id)).toMatchObject({ tabName: 'renamed' });
+  });
+
+  it('R12 a session whose host died is lost, frees its slot, and is restarted with one call', async () => {
+    const project = await rest.makeProject();
+    const opened = await rest.create(project, { tabName: 'mine' });
+    for (const pid of rest.sidecar.hostPids()) signal(pid, 'SIGKILL');
+    const line = `GET /api/terminal/${opened.session.id}`;
+    await expect.poll(async () => (await rest.read(opened.session.id)).status, { timeout: 5_000 }).toBe('lost');
+    expect((await rest.web.call(`GET /api/workspace/projects/${project.id}`)).json).toMatchObject({
+      project: { activeCount: 0 },
+    });
+    expect(await rest.refused(`POST ${line.slice(4)}/attach`, { body: { mode: 'write' } })).toMatchObject({
+      status: 410,
+      code: 'session_ended',
+      details: { reason: 'lost' },
+    });
+    const lost = await rest.read(opened.session.id);
+    const answer = await rest.web.call(`POST ${line.slice(4)}/restart`, { body: { rev: lost.rev } });
+    expect(answer.status).toBe(201);
+    expect(answer.json).toMatchObject({ session: { epoch: 2, status: 'active', tabName: 'mine' } });
+  });
+});
+
+describe('events', () => {
+  /** Events of a stream, one by one; the stream is cancelled when the reading ends. */
+  async function* events(): AsyncGenerator<ServerEvent> {
+    const response = await rest.web.fetch('GET /api/events', { as: 'cookie', headers: { origin: null } });
+    expect(response.headers.get('content-type')).toBe('text/event-stream');
+    let text = '';
+    for await (const chunk of response.body ?? []) {
+      text += new TextDecoder().decode(chunk);
+      const messages = text.split('\n\n');
+      text = messages.pop() ?? '';
+      for (const message of messages) {
+        if (message.startsWith('data: ')) yield serverEventSchema.parse(JSON.parse(message.slice(6)));
+      }
+    }
+  }
+
+  async function next(
+    stream: AsyncGenerator<ServerEvent>,
+    isWanted: (event: ServerEvent) => boolean,
+  ): Promise<ServerEvent> {
+    for (;;) {
+      const { value, done } = await stream.next();
+      if (done) throw new Error('the stream ended');
+      if (isWanted(value)) return value;
+    }
+  }
+
+  it('R1 changes of sessions, projects and the gateway are told as they happen', async () => {
+    await rest.web.signIn();
+    const stream = events();
+    expect(await next(stream, () => true)).toEqual({ type: 'hello', sidecar: true });
+    const project = await rest.makeProject();
+    expect(await next(stream, ({ type }) => type === 'project')).toMatchObject({ project: { id: project.id } });
+    const opened = await rest.create(project, { tabName: 'told' });
+    const { id } = opened.session;
+    const isMine = (status: string) => (event: ServerEvent) =>
+      event.type === 'session' && event.session.id === id && event.session.status === status;
+    expect(await next(stream, isMine('active'))).toMatchObject({ session: { tabName: 'told' } });
+    await rest.exit(opened, 7);
+    expect(await next(stream, isMine('ended'))).toMatchObject({ session: { exit: { code: 7 } } });
+    await rest.web.call(`DELETE /api/terminal/${id}`);
+    expect(await next(stream, ({ type }) => type === 'session-removed')).toMatchObject({ id, projectId: project.id });
+    await rest.sidecar.killGateway();
+    expect(await next(stream, ({ type }) => type === 'sidecar')).toEqual({ type: 'sidecar', reachable: false });
+    await rest.sidecar.startGateway();
+    expect(await next(stream, ({ type }) => type === 'sidecar')).toEqual({ type: 'sidecar', reachable: true });
+    await rest.web.call(`DELETE /api/workspace/projects/${project.id}`);
+    expect(await next(stream, ({ type }) => type === 'project-removed')).toMatchObject({ id: project.id });
+    await stream.return(undefined);
+  });
+
+  it('A4 signing out ends the streams and the sockets of that login, and no others', async () => {
+    await rest.web.signIn();
+    const opened = await rest.create(await rest.makeProject());
+    const attach = `POST /api/terminal/${opened.session.id}/attach`;
+    const own = await rest.web.call(attach, { as: 'cookie', body: { mode: 'write' } });
+    const viewer = await rest.open(own.json as typeof opened, rest.web.config.publicUrl);
+    const other = await rest.open(opened);
+    const stream = events();
+    await next(stream, ({ type }) => type === 'hello');
+    expect((await rest.web.call('DELETE /api/auth/local', { as: 'cookie' })).status).toBe(200);
+    expect(await viewer.closed).toMatchObject({ code: 4401 });
+    await expect(next(stream, () => false)).rejects.toThrow('the stream ended');
+    await other.line('echo $((20+1))');
+    await other.waitForText('21');
+  });
+});

@@ -1,0 +1,68 @@
+/**
+ * Entry of a pty host: `node host.js holdfast-host '<JSON>'`, started detached by a gateway and independent of it from then on.
+ * It knows nothing of users, HTTP, Redis or Next.
+ */
+import { rmSync, writeFileSync } from 'node:fs';
+import { z } from 'zod';
+import { createLog } from '@/lib/log';
+import { startTimeOf } from './processes';
+import { HostServer } from './server';
+
+/** How often an empty host asks itself whether to end, and ended sessions are swept (ms). */
+const HOUSEKEEPING_MS = 1_000;
+/** An ephemeral host waits this long for a gateway (ms). */
+const ORPHANED_MS = 5_000;
+
+const argumentsSchema = z.object({
+  hostId: z.string(),
+  socketPath: z.string(),
+  capacity: z.number().int().min(1),
+  ephemeral: z.boolean(),
+  logLevel: z.enum(['debug', 'info', 'warn', 'error']),
+  /** Empty and without connections for so long, the host ends (ms). */
+  idleExitMs: z.number().min(0),
+});
+
+const options = argumentsSchema.parse(JSON.parse(process.argv.at(-1) ?? ''));
+const log = createLog('host', options.logLevel);
+const recordPath = options.socketPath.replace(/\.sock$/, '.json');
+const server = new HostServer({ hostId: options.hostId, capacity: options.capacity, log });
+
+process.on('SIGHUP', () => undefined);
+process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => void shutDown('SIGTERM'));
+// One session's bug must not end the others; what is broken shows in the log and in that session.
+process.on('uncaughtException', (error) => log.error({ err: error }, 'uncaught'));
+process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
+
+let isShuttingDown = false;
+
+async function shutDown(reason: string): Promise<void> {
+  if (isShuttingDown) return;
+  isShuttingDown = true;
+  log.info({ reason, sessions: server.sessions.size }, 'host ends');
+  await server.sessions.endAll();
+  server.close();
+  rmSync(recordPath, { force: true });
+  rmSync(options.socketPath, { force: true });
+  // Viewers get their last frames before the process goes.
+  setImmediate(() => process.exit(0));
+}
+
+// Shells inherit the mask, so it is closed only while this process makes its files.
+const usersMask = process.umask(0o077);
+await server.listen(options.socketPath);
+writeFileSync(recordPath, JSON.stringify({ pid: process.pid, startTime: startTimeOf(process.pid) }), { mode: 0o600 });
+process.umask(usersMask);
+log.info({ hostId: options.hostId }, 'host listens');
+
+let usedAt = Date.now();
+let gatewayAt = Date.now();
+setInterval(() => {
+  const now = Date.now();
+  server.sessions.sweep(now);
+  if (server.sessions.size > 0 || server.connections > server.gateways) usedAt = now;
+  if (server.gateways > 0) gatewayAt = now;
+  if (now - usedAt > options.idleExitMs) void shutDown('idle');
+  if (options.ephemeral && now - gatewayAt > ORPHANED_MS) void shutDown('no gateway');
+}, HOUSEKEEPING_MS);

@@ -1,0 +1,69 @@
+/** The last bytes of a session's output, addressed by absolute position. */
+
+const BLOCK_BYTES_MIN = 4 * 1024;
+const BLOCK_BYTES_MAX = 64 * 1024;
+
+/** A block is filled once and never changed, so that slices of it can wait in a socket's queue. */
+type Block = { position: number; bytes: Buffer; used: number };
+
+/** A bounded log of bytes. It grows with what is appended and forgets the oldest blocks. */
+export class Ring {
+  readonly #bytesMax: number;
+  #blocks: Block[] = [];
+  #end = 0;
+
+  /** @param bytesMax at least 64 KiB; up to one block less than this is kept when it is full */
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /** The lowest position that is still held. */
+  get start(): number {
+    return this.#blocks[0]?.position ?? this.#end;
+  }
+
+  /** The position behind the last byte. */
+  get end(): number {
+    return this.#end;
+  }
+
+  append(data: Uint8Array): void {
+    let offset = 0;
+    while (offset < data.length) {
+      const block = this.#room();
+      const taken = Math.min(block.bytes.length - block.used, data.length - offset);
+      block.bytes.set(data.subarray(offset, offset + taken), block.used);
+      block.used += taken;
+      offset += taken;
+      this.#end += taken;
+    }
+    this.trim(this.#bytesMax);
+  }
+
+  /** The bytes from `from` up to `to` as slices without copies; both must be held. */
+  slices(from: number, to: number): Buffer[] {
+    if (from < this.start || to > this.#end) throw new RangeError(`[${from}, ${to}) is not in the ring`);
+    if (from === to) return [];
+    const result: Buffer[] = [];
+    for (const { position, bytes, used } of this.#blocks) {
+      if (position + used <= from) continue;
+      if (position >= to) break;
+      result.push(bytes.subarray(Math.max(0, from - position), Math.min(used, to - position)));
+    }
+    return result;
+  }
+
+  /** Forgets all but about the last `bytesMax` bytes: whole blocks only. */
+  trim(bytesMax: number): void {
+    while (this.#blocks.length > 1 && this.#end - this.start > bytesMax) this.#blocks.shift();
+  }
+
+  #room(): Block {
+    const last = this.#blocks.at(-1);
+    if (last && last.used < last.bytes.length) return last;
+    const size = last ? Math.min(last.bytes.length * 4, BLOCK_BYTES_MAX) : BLOCK_BYTES_MIN;
+    const block = { position: this.#end, bytes: Buffer.allocUnsafeSlow(size), used: 0 };
+    this.#blocks.push(block);
+    return block;
+  }
+}

@@ -1,0 +1,358 @@
+/** One session: a pty with its output, viewers and size. The only writer of all of them. */
+import type { ExitFacts, Label, LiveSession, SessionType } from '@/lib/protocol/control';
+import { AppError } from '@/lib/protocol/errors';
+import { WINDOW_BYTES } from '@/lib/protocol/limits';
+import { type Attach, type Control, type Mode, type SignalName, type Size, WIRE_REVISION } from '@/lib/protocol/wire';
+import type { Launch } from '@/ws-server/link';
+import { Audience } from './audience';
+import { endTerminal } from './ending';
+import { InputLog } from './input-log';
+import { Output } from './output';
+import {
+  commandOf,
+  foregroundGroupOf,
+  isAlive,
+  type ProcessRef,
+  runningCommand,
+  signal,
+  startTimeOf,
+  workingDirectoryOf,
+} from './processes';
+import { Pty } from './pty';
+import { Viewer, type ViewerSink } from './viewer';
+
+/** Between two changes of size (ms): 20 in a second. */
+const RESIZE_INTERVAL_MS = 50;
+/** A program that has written nothing is taken to run after this (ms). */
+const START_MS = 500;
+const DRAIN_POLL_MS = 25;
+/** A viewer that does not ACK the rest of an ended session is let go after this (ms). */
+const DRAIN_MS = 10_000;
+/** Answers to terminal queries wait for a program that does not read, up to this (bytes). */
+const REPLY_QUEUE_MAX = 64 * 1024;
+
+export type SessionOptions = Size & {
+  id: string;
+  epoch: number;
+  type: SessionType;
+  hostId: string;
+  label: Label;
+  launch: Launch;
+  /** The directory to start in: its real path, and the path of the handle that was checked. */
+  directory: { path: string; handlePath: string };
+  /** Called when facts may have changed; cheap, may come often. */
+  onChange: () => void;
+  /** Called once, when the program has ended and its output is drawn. */
+  onEnd: () => void;
+  /** Called when the emulator threw on some output. */
+  onFault: (error: unknown) => void;
+};
+
+export class Session {
+  readonly id: string;
+  readonly epoch: number;
+  readonly #options: SessionOptions;
+  readonly #createdAt = Date.now();
+  readonly #output: Output;
+  readonly #audience = new Audience((driver) => this.#driven(driver));
+  readonly #input = new InputLog((client) => this.#audience.hasClient(client));
+  readonly #pty: Pty;
+  readonly #leader: ProcessRef;
+  readonly #endWaiters: (() => void)[] = [];
+  #label: Label;
+  #size: Size;
+  #lastActivity = this.#createdAt;
+  #cwd: string;
+  #title = '';
+  #viewerCount = 0;
+  #resizedAt = 0;
+  #resizeTimer: NodeJS.Timeout | undefined;
+  #exit: ExitFacts | null = null;
+  #isEnded = false;
+
+  /** @throws AppError `no_capacity` when the pty cannot be had */
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.id = options.id;
+    this.epoch = options.epoch;
+    this.#label = options.label;
+    this.#size = { cols: options.cols, rows: options.rows };
+    this.#cwd = options.directory.path;
+    this.#output = new Output(this.#size, {
+      reply: (text) => this.#reply(text),
+      title: (text) => this.#titled(text),
+      fault: options.onFault,
+      flush: () => this.#flushed(),
+      pause: (isPaused) => (isPaused ? this.#pty.pause() : this.#pty.resume()),
+      drained: () => this.#ended(),
+    });
+    const env = { ...options.launch.env, PWD: options.directory.path };
+    this.#pty = new Pty(
+      { ...options.launch, ...this.#size, env, cwd: options.directory.handlePath },
+      { data: (chunk) => this.#received(chunk), exit: (code, signal) => this.#exited(code, signal) },
+    );
+    this.#leader = { pid: this.#pty.pid, startTime: startTimeOf(this.#pty.pid) };
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  get endedAt(): number {
+    return this.#exit?.at ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** The facts as the kernel and this process know them now. */
+  facts(): LiveSession {
+    const { pid } = this.#pty;
+    const isRunning = this.#isRunning();
+    if (isRunning) this.#moved(workingDirectoryOf(pid));
+    const isAgent = this.#options.type === 'claude';
+    return {
+      ...this.#size,
+      id: this.id,
+      epoch: this.epoch,
+      hostId: this.#options.hostId,
+      type: this.#options.type,
+      pid,
+      title: this.#title,
+      cwd: this.#cwd,
+      foreground: isRunning ? (runningCommand(pid) ?? (isAgent ? commandOf(pid) : null)) : null,
+      viewers: this.#audience.size,
+      createdAt: this.#createdAt,
+      lastActivity: this.#lastActivity,
+      position: this.#output.ring.end,
+      exit: this.#isEnded ? this.#exit : null,
+      label: this.#label,
+    };
+  }
+
+  setLabel(label: Label): void {
+    this.#label = label;
+    this.#options.onChange();
+  }
+
+  /** Raw output from `from` on, at most `limit` bytes. @throws AppError `range_not_satisfiable` outside of what is kept */
+  read(from: number, limit: number): { position: number; end: number; bytes: Buffer } {
+    return this.#output.read(from, limit);
+  }
+
+  /** The last lines of scrollback and screen as plain text. */
+  lines(count: number): string[] {
+    return this.#output.lines(count);
+  }
+
+  /** Attaches a viewer. @throws AppError `upgrade_required` for a client older than any revision */
+  attach(attach: Attach, mode: Mode, sink: ViewerSink): Viewer {
+    if (attach.revision < 1) throw new AppError('upgrade_required', 'This page is too old: load it again.');
+    const viewer = new Viewer({ name: `v${++this.#viewerCount}`, mode, attach }, sink, this.#output);
+    this.#audience.add(viewer);
+    if (this.#isEnded) this.#audience.stopDriving();
+    this.#begin(viewer, attach);
+    this.#viewersChanged();
+    if (this.#isEnded) this.#finishViewer(viewer);
+    return viewer;
+  }
+
+  detach(viewer: Viewer): void {
+    if (!this.#audience.remove(viewer)) return;
+    this.#input.of(viewer.client); // remembered for 10 minutes from now
+    if (this.#isEnded && this.#audience.size === 0) this.#output.trim();
+    this.#viewersChanged();
+  }
+
+  /** Writes what a viewer typed. @throws AppError for a hole in the sequence or too much unreceipted input */
+  type(viewer: Viewer, inputSeq: number, data: Uint8Array): void {
+    if (!this.#mayWrite(viewer) || this.#exit) return;
+    const input = this.#input.of(viewer.client);
+    if (this.#input.accept(input, inputSeq, data.length) === 'repeated') {
+      viewer.send({ event: 'receipt', inputSeq: input.written });
+      return;
+    }
+    this.#takeKeyboard(viewer);
+    viewer.skipIfBehind();
+    this.#lastActivity = Date.now();
+    this.#pty.write(data, () => {
+      this.#input.wrote(input, inputSeq, data.length);
+      for (const each of this.#audience.all())
+        if (each.client === viewer.client) each.send({ event: 'receipt', inputSeq });
+    });
+  }
+
+  /** Carries out a control message other than `attach`. */
+  control(viewer: Viewer, message: Exclude<Control, { op: 'attach' }>): void {
+    switch (message.op) {
+      case 'ping':
+        viewer.send({ event: 'pong', t: message.t, gateway: 0, host: 0 });
+        return;
+      case 'resize':
+        viewer.size = { cols: message.cols, rows: message.rows };
+        viewer.look = { cell: message.cell ?? viewer.look.cell, colours: message.colours ?? viewer.look.colours };
+        if (viewer === this.#audience.driver) this.#driven(viewer);
+        this.#viewersChanged();
+        return;
+      case 'take':
+        if (this.#mayWrite(viewer)) this.#takeKeyboard(viewer);
+        return;
+      case 'keep':
+        if (this.#mayWrite(viewer)) this.#lastActivity = Date.now();
+        return;
+      case 'signal':
+        if (this.#mayWrite(viewer)) this.#signalForeground(message.name);
+        return;
+    }
+  }
+
+  /** Ends the program and everything in its terminal: HUP, then KILL after 2 s. Resolves when the session has ended. */
+  async end(): Promise<void> {
+    if (this.#isEnded) return;
+    this.#output.resume();
+    await endTerminal(this.#leader);
+    if (!this.#isEnded) await new Promise<void>((resolve) => this.#endWaiters.push(resolve));
+  }
+
+  /** Lets go of every viewer: the session is gone. */
+  dispose(): void {
+    clearTimeout(this.#resizeTimer);
+    for (const viewer of this.#audience.all()) viewer.sink.close('not_found');
+    this.#audience.clear();
+    this.#output.dispose();
+  }
+
+  #received(chunk: Buffer): void {
+    this.#lastActivity = Date.now();
+    this.#output.append(chunk);
+  }
+
+  #flushed(): void {
+    for (const viewer of this.#audience.all()) viewer.pump();
+    this.#options.onChange();
+  }
+
+  /** Until the program runs, the kernel shows the fork of this process and its directory. */
+  #isRunning(): boolean {
+    return !this.#exit && (this.#output.ring.end > 0 || Date.now() - this.#createdAt > START_MS);
+  }
+
+  #moved(path: string | null): void {
+    if (path === null || path === this.#cwd) return;
+    this.#cwd = path;
+    this.#audience.send({ event: 'cwd', path });
+  }
+
+  #reply(text: string): void {
+    if (this.#pty.queuedBytes < REPLY_QUEUE_MAX) this.#pty.write(Buffer.from(text), () => undefined);
+  }
+
+  #titled(text: string): void {
+    this.#title = text;
+    this.#audience.send({ event: 'title', text });
+  }
+
+  #exited(code: number, signalNumber: number): void {
+    this.#exit = { code, signal: signalNumber, at: Date.now() };
+    this.#output.close();
+  }
+
+  #ended(): void {
+    if (this.#isEnded) return;
+    this.#output.keepLast();
+    this.#isEnded = true;
+    this.#audience.stopDriving();
+    this.#options.onEnd();
+    clearTimeout(this.#resizeTimer);
+    for (const viewer of this.#audience.all()) this.#finishViewer(viewer);
+    for (const wake of this.#endWaiters) wake();
+    if (this.#audience.size === 0) this.#output.trim();
+  }
+
+  /** Gives a viewer the rest, then `exit`, then the close. */
+  #finishViewer(viewer: Viewer): void {
+    const deadline = Date.now() + DRAIN_MS;
+    const finish = () => {
+      if (!this.#audience.has(viewer)) return;
+      if (!viewer.isDrained && Date.now() < deadline) {
+        setTimeout(finish, DRAIN_POLL_MS);
+        return;
+      }
+      viewer.send({ event: 'exit', code: this.#exit?.code ?? 0, signal: this.#exit?.signal ?? 0 });
+      viewer.sink.close('session_ended');
+    };
+    viewer.pump();
+    finish();
+  }
+
+  #begin(viewer: Viewer, attach: Attach): void {
+    const { cursor } = attach;
+    const input = this.#input.of(viewer.client);
+    const canResume = cursor?.epoch === this.epoch && Viewer.canResume(this.#output, cursor.position) && !this.#isEnded;
+    const present = canResume ? null : this.#output.snapshot();
+    viewer.send({
+      event: 'attached',
+      revision: Math.min(attach.revision, WIRE_REVISION),
+      epoch: this.epoch,
+      position: present?.snapshot.position ?? cursor?.position ?? 0,
+      inputSeq: input.accepted,
+      status: this.#isEnded ? 'ended' : 'active',
+      mode: viewer.mode,
+      window: WINDOW_BYTES,
+      viewer: viewer.name,
+      driver: this.#audience.driver?.name ?? null,
+      ...this.#size,
+    });
+    viewer.send({ event: 'receipt', inputSeq: input.written });
+    viewer.send({ event: 'title', text: this.#title });
+    viewer.send({ event: 'cwd', path: this.#cwd });
+    if (!present) {
+      viewer.resumeAt(cursor?.position ?? 0);
+      viewer.pump();
+      return;
+    }
+    if (cursor)
+      viewer.send({ event: 'gap', from: cursor.position, to: Math.max(cursor.position, present.snapshot.position) });
+    viewer.startWith(present);
+  }
+
+  #mayWrite(viewer: Viewer): boolean {
+    // A replaced connection of the same client may still have frames on the way.
+    if (!this.#audience.has(viewer)) return false;
+    if (viewer.mode === 'write') return true;
+    viewer.send({ event: 'error', code: 'forbidden', message: 'This window may only watch.' });
+    return false;
+  }
+
+  #takeKeyboard(viewer: Viewer): void {
+    if (this.#audience.typed(viewer)) this.#viewersChanged();
+  }
+
+  #driven(driver: Viewer): void {
+    if (this.#isEnded) return;
+    this.#output.describe(driver.look);
+    this.#wantSize(driver.size);
+  }
+
+  #viewersChanged(): void {
+    this.#audience.tell();
+    this.#options.onChange();
+  }
+
+  #wantSize(size: Size): void {
+    clearTimeout(this.#resizeTimer);
+    const wait = this.#resizedAt + RESIZE_INTERVAL_MS - Date.now();
+    if (wait > 0) this.#resizeTimer = setTimeout(() => this.#resize(size), wait);
+    else this.#resize(size);
+  }
+
+  #resize(size: Size): void {
+    if (this.#isEnded || (size.cols === this.#size.cols && size.rows === this.#size.rows)) return;
+    this.#resizedAt = Date.now();
+    this.#size = { cols: size.cols, rows: size.rows };
+    this.#output.resize(this.#size);
+    this.#pty.resize(this.#size);
+  }
+
+  #signalForeground(name: SignalName): void {
+    const group = foregroundGroupOf(this.#leader.pid);
+    if (group !== null && isAlive(this.#leader)) signal({ pid: -group, startTime: '' }, `SIG${name}`);
+  }
+}

@@ -1,0 +1,174 @@
+/** The sessions of one host: open, end, look, and how long ended ones are kept. */
+
+import type { Logger } from '@/lib/log';
+import type { LiveSession } from '@/lib/protocol/control';
+import { AppError } from '@/lib/protocol/errors';
+import { CALLS, type CallArgs, type CallName, type CallResult } from '@/ws-server/link';
+import { openDirectory } from './directory';
+import { ptysPerProcessMax } from './pty';
+import { Session } from './session';
+
+/** The last screens of ended sessions are kept for so many, and so long (ms). */
+const ENDED_MAX = 20;
+const ENDED_KEPT_MS = 30 * 60_000;
+/** Facts go to the gateways at most this often for a session (ms). */
+const NEWS_INTERVAL_MS = 250;
+
+/** What the gateways are told. */
+export type News = { session(facts: LiveSession): void; gone(id: string, epoch: number): void };
+
+export class Sessions {
+  readonly #sessions = new Map<string, Session>();
+  readonly #hostId: string;
+  readonly #capacity: number;
+  readonly #news: News;
+  readonly #log: Logger;
+  readonly #dueNews = new Map<string, NodeJS.Timeout>();
+  #isClosing = false;
+
+  constructor(options: { hostId: string; capacity: number; news: News; log: Logger }) {
+    this.#hostId = options.hostId;
+    this.#capacity = Math.min(options.capacity, ptysPerProcessMax);
+    this.#news = options.news;
+    this.#log = options.log;
+  }
+
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** Sessions that live, and ended ones whose screens are kept. */
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  list(): LiveSession[] {
+    return [...this.#sessions.values()].map((session) => session.facts());
+  }
+
+  /** @throws AppError `not_found`, or `epoch_superseded` when this host has a higher epoch than was asked for */
+  find(id: string, epoch: number): Session {
+    const session = this.#sessions.get(id);
+    if (!session || session.epoch < epoch) throw new AppError('not_found', 'There is no such session.');
+    if (session.epoch > epoch) {
+      throw new AppError('epoch_superseded', 'The session was started again.', { details: { epoch: session.epoch } });
+    }
+    return session;
+  }
+
+  /** Carries out a call of a gateway. @throws AppError, or ZodError for arguments outside the schema */
+  async call<N extends CallName>(name: N, given: unknown): Promise<CallResult<N>> {
+    const calls: { [M in CallName]: (args: CallArgs<M>) => Promise<CallResult<M>> | CallResult<M> } = {
+      open: (args) => this.#open(args),
+      end: async ({ id, epoch, forget }) => {
+        const session = this.find(id, epoch);
+        await session.end();
+        const facts = session.facts();
+        if (forget) this.#forget(session);
+        return facts;
+      },
+      label: ({ id, epoch, label }) => {
+        const session = this.find(id, epoch);
+        session.setLabel(label);
+        return session.facts();
+      },
+      look: ({ id, epoch }) => this.find(id, epoch).facts(),
+      list: () => this.list(),
+      read: ({ id, epoch, from, limit }) => {
+        const { position, end, bytes } = this.find(id, epoch).read(from, limit);
+        return { position, end, base64: bytes.toString('base64') };
+      },
+      lines: ({ id, epoch, count }) => ({ lines: this.find(id, epoch).lines(count) }),
+      directory: ({ path, within, roots }) => {
+        const directory = openDirectory(path, roots);
+        directory.close();
+        if (within !== undefined) openDirectory(directory.path, [within]).close();
+        return { path: directory.path };
+      },
+    };
+    // The table above is total; TypeScript cannot follow the name through both indexed types.
+    const args = CALLS[name].args.parse(given) as CallArgs<N>;
+    return calls[name](args);
+  }
+
+  /** Ends every session, HUP, then KILL after the grace period, and opens no more. */
+  async endAll(): Promise<void> {
+    this.#isClosing = true;
+    await Promise.all([...this.#sessions.values()].map((session) => session.end()));
+  }
+
+  /** Forgets ended sessions that are too old or too many. */
+  sweep(now: number = Date.now()): void {
+    const ended = [...this.#sessions.values()].filter(({ isEnded }) => isEnded).sort((a, b) => b.endedAt - a.endedAt);
+    for (const [n, session] of ended.entries()) {
+      if (n >= ENDED_MAX || now - session.endedAt > ENDED_KEPT_MS) this.#forget(session);
+    }
+  }
+
+  #open(args: CallArgs<'open'>): LiveSession {
+    const older = this.#sessions.get(args.id);
+    if (older && older.epoch >= args.epoch) {
+      throw new AppError('epoch_superseded', 'The session was started again.', { details: { epoch: older.epoch } });
+    }
+    if (older && !older.isEnded) throw new AppError('conflict', 'The session still lives.');
+    const living = [...this.#sessions.values()].filter(({ isEnded }) => !isEnded).length;
+    if (this.#isClosing || living >= this.#capacity)
+      throw new AppError('no_capacity', 'This host is full.', { details: { limit: 'host' } });
+    const directory = this.#openStartDirectory(args);
+    try {
+      const session = new Session({
+        ...args,
+        hostId: this.#hostId,
+        directory,
+        onChange: () => this.#changed(args.id),
+        onEnd: () => this.#tell(args.id),
+        onFault: (error) => this.#log.error({ err: error, session: args.id }, 'the screen failed on some output'),
+      });
+      if (older) this.#forget(older);
+      this.#sessions.set(args.id, session);
+      this.#log.info({ session: args.id, epoch: args.epoch }, 'session opened');
+      this.#changed(args.id);
+      return session.facts();
+    } finally {
+      directory.close();
+    }
+  }
+
+  /** A start directory that was there when it was chosen, and is not now, is a conflict and no bad request. */
+  #openStartDirectory({ cwd, roots }: CallArgs<'open'>) {
+    try {
+      return openDirectory(cwd, roots);
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'bad_request') throw error;
+      throw new AppError('conflict', `The directory ${cwd} is gone.`, {
+        details: { reason: 'project_path_gone', path: cwd },
+        cause: error,
+      });
+    }
+  }
+
+  #changed(id: string): void {
+    if (this.#dueNews.has(id)) return;
+    this.#dueNews.set(
+      id,
+      setTimeout(() => this.#tell(id), NEWS_INTERVAL_MS),
+    );
+  }
+
+  /** Tells now: an end frees a slot, which nobody should wait for. */
+  #tell(id: string): void {
+    clearTimeout(this.#dueNews.get(id));
+    this.#dueNews.delete(id);
+    const session = this.#sessions.get(id);
+    if (session) this.#news.session(session.facts());
+  }
+
+  #forget(session: Session): void {
+    const { id, epoch } = session;
+    clearTimeout(this.#dueNews.get(id));
+    this.#dueNews.delete(id);
+    this.#sessions.delete(id);
+    session.dispose();
+    this.#news.gone(id, epoch);
+  }
+}

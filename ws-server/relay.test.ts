@@ -1,0 +1,238 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { WebSocket, WebSocketServer } from 'ws';
+import { createLog } from '@/lib/log';
+import { newId } from '@/lib/protocol/ids';
+import { encodeAck, encodeControl, encodeEvent, encodeInput, encodeOutput } from '@/lib/protocol/wire';
+import { type ScriptedConnection, ScriptedHost } from '@/tests/harness/scripted-host';
+import { Viewer } from '@/tests/harness/viewer';
+import { Relay, type RelayOptions } from './relay';
+
+const log = createLog('test', 'error');
+const id = newId('session');
+
+let directory: string;
+let socketPath: string;
+let host: ScriptedHost;
+let server: Server;
+const clients: WebSocket[] = [];
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'holdfast-relay-'));
+  socketPath = join(directory, 'host.sock');
+  host = await ScriptedHost.listen(socketPath);
+});
+
+afterEach(async () => {
+  log.level = 'error';
+  for (const client of clients.splice(0)) client.terminate();
+  await host.close();
+  await new Promise((resolve) => server.close(resolve));
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** A browser socket, the relay behind it, and the host's end of its connection. */
+async function relayed(changes: Partial<RelayOptions> = {}) {
+  server = createServer();
+  const sockets = new WebSocketServer({ server, maxPayload: 64 * 1024 });
+  const accepted = new Promise<Relay>((resolve) => {
+    sockets.on('connection', (ws) => {
+      const viewer = { id, epoch: 3, mode: 'write' as const };
+      resolve(new Relay(ws, { socketPath, viewer, log, lives: async () => true, ...changes }));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo; // a TCP server's address is one
+  const socket = new WebSocket(`ws://127.0.0.1:${port}`);
+  clients.push(socket);
+  const browser = new Viewer(socket, {});
+  const [relay] = await Promise.all([accepted, new Promise((resolve) => socket.once('open', resolve))]);
+  const connection = await vi.waitFor(() => {
+    const first = host.connections[0];
+    if (!first?.messages.length) throw new Error('not connected');
+    return first;
+  });
+  return { relay, browser, connection };
+}
+
+function residentMemory(): number {
+  return process.memoryUsage().arrayBuffers;
+}
+
+/** Writes OUTPUT until the relay no longer reads, and gives the bytes written. */
+async function floodUntilPaused(connection: ScriptedConnection): Promise<number> {
+  const chunk = new Uint8Array(32 * 1024);
+  let position = 0;
+  for (;;) {
+    const isRoom = connection.send(encodeOutput(position, chunk));
+    position += chunk.length;
+    if (position > 64 * 1024 * 1024) return position;
+    if (isRoom) continue;
+    const isDrained = await Promise.race([
+      new Promise<boolean>((resolve) => connection.socket.once('drain', () => resolve(true))),
+      new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 300)),
+    ]);
+    if (!isDrained) return position;
+  }
+}
+
+describe('Relay', () => {
+  it('G7 passes frames on as they are, both ways, and names the viewer first', async () => {
+    const { browser, connection } = await relayed();
+    expect(connection.messages).toEqual([{ link: 'viewer', id, epoch: 3, mode: 'write' }]);
+    const toHost = [
+      encodeInput(1, new Uint8Array([0, 255, 27])),
+      encodeAck(7),
+      new Uint8Array([3, 123]),
+      new Uint8Array([1]),
+    ];
+    for (const frame of toHost) browser.send(frame);
+    await vi.waitFor(() => expect(connection.frames).toEqual(toHost.map((frame) => Buffer.from(frame))));
+
+    connection.send(encodeOutput(0, new Uint8Array([0, 255, 128])));
+    connection.send(encodeEvent({ event: 'title', text: 'x' }));
+    await browser.event('title');
+    expect([...browser.output]).toEqual([0, 255, 128]);
+  });
+
+  it.each([
+    ['an unknown type', Buffer.of(0x04)],
+    ["a host's type", Buffer.of(0x81, 0, 0, 0, 0, 0, 0, 0, 0)],
+    ['a LINK frame', Buffer.from([0xf0, ...Buffer.from('{"link":"control","revision":1}')])],
+    ['an empty message', Buffer.alloc(0)],
+    ['text', '\u0003{"op":"take"}'],
+  ])('W2 %s closes with 4400 and does not reach the host', async (_what, message) => {
+    const { browser, connection } = await relayed();
+    browser.socket.send(message);
+    expect(await browser.closed).toEqual({ code: 4400, reason: 'bad_request' });
+    expect(connection.frames).toEqual([]);
+    expect(connection.messages).toHaveLength(1);
+  });
+
+  it('V1 a socket that sends nothing closes with 4408', async () => {
+    const { browser } = await relayed({ times: { attachMs: 50, pingMs: 10_000 } });
+    expect(await browser.closed).toEqual({ code: 4408, reason: 'timeout' });
+  });
+
+  it('V1 a socket that has sent its first frame stays', async () => {
+    const { browser, connection } = await relayed({ times: { attachMs: 100, pingMs: 20 } });
+    browser.ack(0);
+    const pings = vi.fn();
+    browser.socket.on('ping', pings);
+    await vi.waitFor(() => expect(pings.mock.calls.length).toBeGreaterThan(8));
+    connection.send(encodeOutput(0, Buffer.from('still here')));
+    await browser.waitForText('still here');
+  });
+
+  it('a browser that answers no ping is ended', async () => {
+    const { browser, connection } = await relayed({ times: { attachMs: 10_000, pingMs: 30 } });
+    browser.socket.pause();
+    await vi.waitFor(() => expect(connection.socket.destroyed).toBe(true), 3_000);
+    browser.socket.resume();
+    expect((await browser.closed).code).toBe(1006);
+  });
+
+  it('E1 closes with the code that the host says', async () => {
+    const { browser, connection } = await relayed();
+    connection.send(encodeOutput(0, Buffer.from('last words')));
+    connection.say({ link: 'close', code: 'session_ended' });
+    connection.socket.end();
+    expect(await browser.closed).toEqual({ code: 4410, reason: 'session_ended' });
+    expect(browser.text).toBe('last words');
+  });
+
+  it.each([
+    ['a message of the control connection', Buffer.from([0xf0, ...Buffer.from('{"link":"gone"}')])],
+    ['a LINK frame that is not JSON', Buffer.of(0xf0, 1, 2, 3)],
+    ['an unknown type', Buffer.of(0x42)],
+  ])('a host that sends %s closes with 4500', async (_what, frame) => {
+    log.level = 'silent';
+    const { browser, connection } = await relayed();
+    connection.send(frame);
+    expect(await browser.closed).toEqual({ code: 4500, reason: 'internal' });
+  });
+
+  it('a host that announces a frame beyond all bounds closes with 4500', async () => {
+    log.level = 'silent';
+    const { browser, connection } = await relayed();
+    connection.socket.write(Buffer.from([0xff, 0xff, 0xff, 0xff, 0x81]));
+    expect((await browser.closed).code).toBe(4500);
+  });
+
+  it.each([
+    [true, { code: 1012, reason: 'restart' }],
+    [false, { code: 4404, reason: 'not_found' }],
+  ])('G5 a lost host connection with a session that lives: %s', async (isAlive, closed) => {
+    const { browser, connection } = await relayed({ lives: async () => isAlive });
+    connection.socket.destroy();
+    expect(await browser.closed).toEqual(closed);
+  });
+
+  it('fills its share into a pong, and only there', async () => {
+    const { browser, connection } = await relayed();
+    const other = encodeEvent({ event: 'pong', t: 1, gateway: 0, host: 5 });
+    connection.send(other);
+    browser.control({ op: 'ping', t: 42.5 });
+    await vi.waitFor(() => expect(connection.frames).toHaveLength(1));
+    expect(connection.frames[0]).toEqual(Buffer.from(encodeControl({ op: 'ping', t: 42.5 })));
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    connection.send(encodeEvent({ event: 'title', text: '"event":"pong"' }));
+    connection.send(encodeEvent({ event: 'pong', t: 42.5, gateway: 0, host: 5 }));
+    await vi.waitFor(() => expect(browser.events).toHaveLength(3));
+    expect(browser.events.slice(0, 2)).toEqual([
+      { event: 'pong', t: 1, gateway: 0, host: 5 },
+      { event: 'title', text: '"event":"pong"' },
+    ]);
+    const pong = await browser.waitFor('pong', () => browser.events.length === 3).then(() => browser.events[2]);
+    if (pong?.event !== 'pong') throw new Error('no pong');
+    expect(pong).toMatchObject({ t: 42.5, host: 5 });
+    expect(pong.gateway).toBeGreaterThan(20);
+    expect(pong.gateway).toBeLessThan(1_000);
+  });
+
+  it('V7 a browser that does not read stops its host connection, within bounds, and goes on where it was', async () => {
+    const { browser, connection } = await relayed();
+    browser.autoAck = false;
+    browser.socket.pause();
+    const before = residentMemory();
+    const written = await floodUntilPaused(connection);
+    expect(residentMemory() - before).toBeLessThan(32 * 1024 * 1024);
+    expect(written).toBeLessThan(32 * 1024 * 1024);
+    browser.socket.resume();
+    await browser.waitFor('every byte', () => browser.position === written);
+    expect(browser.holes).toEqual([]);
+    connection.send(encodeOutput(written, Buffer.from('after')));
+    await browser.waitForText('after', written);
+  });
+
+  it('a host that does not read stops its browser, and gets every byte later', async () => {
+    const { browser, connection } = await relayed();
+    connection.socket.pause();
+    const frame = encodeInput(1, new Uint8Array(16 * 1024).fill(120));
+    let sent = 0;
+    await vi.waitFor(
+      () => {
+        for (let i = 0; i < 64; i++) browser.send(frame);
+        sent += 64;
+        // What the kernel does not take stays in the browser: the relay does not read it.
+        expect(browser.socket.bufferedAmount).toBeGreaterThan(4 * 1024 * 1024);
+      },
+      { timeout: 10_000, interval: 20 },
+    );
+    connection.socket.resume();
+    await vi.waitFor(() => expect(connection.frames).toHaveLength(sent), 10_000);
+    expect(connection.frames.every((one) => one.equals(Buffer.from(frame)))).toBe(true);
+  });
+
+  it('I2 what was typed before the browser left reaches the host', async () => {
+    const { browser, connection } = await relayed();
+    browser.type('exit\r');
+    browser.socket.close();
+    await vi.waitFor(() => expect(connection.frames).toHaveLength(1));
+    await vi.waitFor(() => expect(connection.socket.destroyed).toBe(true));
+  });
+});

@@ -1,0 +1,199 @@
+/** One browser socket and its host connection: frames pass both ways unread, with backpressure both ways. */
+import { connect, type Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import type { WebSocket } from 'ws';
+import { z } from 'zod';
+import type { Logger } from '@/lib/log';
+import { CLOSE, closeCode, type ErrorCode } from '@/lib/protocol/errors';
+import { ATTACH_TIMEOUT_MS } from '@/lib/protocol/limits';
+import { decodeViewerFrame, encodeEvent, FRAME, type Mode } from '@/lib/protocol/wire';
+import { decodeLinkFrame, encodeLinkFrame, FrameReader, LINK_FRAME, toGatewaySchema, writeFrame } from './link';
+
+/** Bytes waiting for the browser above which the host is not read, and below which it is read again. */
+const OUTGOING_HIGH_BYTES = 1024 * 1024;
+const OUTGOING_LOW_BYTES = 256 * 1024;
+/** A browser that missed this many pings in a row is gone. */
+const PING_MISSES_MAX = 2;
+/** What the host has to be told is flushed within this time after the browser is gone (ms). */
+const FLUSH_DEADLINE_MS = 2_000;
+/** A longer CONTROL frame is no ping (bytes); pings waiting for their pong at most. */
+const PING_BYTES_MAX = 256;
+const PINGS_MAX = 16;
+
+/** Times of a relay (ms). */
+export type RelayTimes = { attachMs: number; pingMs: number };
+const TIMES: RelayTimes = { attachMs: ATTACH_TIMEOUT_MS, pingMs: 15_000 };
+
+/** What a relay connects, and whom it asks when the host is lost. */
+export type RelayOptions = {
+  socketPath: string;
+  viewer: { id: string; epoch: number; mode: Mode };
+  log: Logger;
+  /** Whether the session still lives, after its host connection was lost. */
+  lives(): Promise<boolean>;
+  times?: RelayTimes;
+};
+
+const pingSchema = z.object({ op: z.literal('ping'), t: z.number() });
+const TO_HOST: readonly (number | undefined)[] = [FRAME.input, FRAME.ack, FRAME.control];
+const BINARY = { binary: true };
+const PONG_START = Buffer.from('{"event":"pong"');
+
+/** The time in a ping, or null for every other frame; those are the host's to judge. */
+function pingTime(frame: Buffer): number | null {
+  if (frame[0] !== FRAME.control || frame.length > PING_BYTES_MAX || !frame.includes('"ping"')) return null;
+  try {
+    return pingSchema.safeParse(JSON.parse(frame.toString('utf8', 1))).data?.t ?? null;
+  } catch {
+    return null; // not JSON: the host closes the socket for it
+  }
+}
+
+/** Relays one attached socket until either side ends. */
+export class Relay {
+  readonly #ws: WebSocket;
+  readonly #host: Socket;
+  readonly #options: RelayOptions;
+  readonly #attachTimer: NodeJS.Timeout;
+  readonly #pingTimer: NodeJS.Timeout;
+  /** Pings on their way through the host: the time that the browser wrote, and ours. */
+  readonly #pings: { t: number; sentAt: number }[] = [];
+  #missedPings = 0;
+  #isClosing = false;
+
+  constructor(ws: WebSocket, options: RelayOptions) {
+    const { attachMs, pingMs } = options.times ?? TIMES;
+    this.#ws = ws;
+    this.#options = options;
+    this.#attachTimer = setTimeout(() => this.close('timeout'), attachMs);
+    this.#pingTimer = setInterval(() => this.#ping(), pingMs);
+    ws.on('message', (data, isBinary) => this.#fromBrowser(data, isBinary));
+    ws.on('pong', () => {
+      this.#missedPings = 0;
+    });
+    ws.on('error', (err) => {
+      options.log.debug({ err }, 'browser socket failed');
+      this.#finish();
+    });
+    ws.on('close', () => this.#finish());
+    this.#host = this.#connectHost();
+  }
+
+  /** Closes the browser's socket with a code of the error table, or for a restart; nothing more is passed on. */
+  close(reason: ErrorCode | 'restart'): void {
+    if (this.#isClosing) return;
+    this.#ws.close(reason === 'restart' ? CLOSE.restart : closeCode(reason), reason);
+    this.#finish();
+  }
+
+  /** Ends the browser's socket without a word. */
+  terminate(): void {
+    this.#ws.terminate();
+    this.#finish();
+  }
+
+  #connectHost(): Socket {
+    const host = connect(this.#options.socketPath);
+    const reader = new FrameReader((frame) => this.#fromHost(frame));
+    host.on('data', (chunk) => {
+      if (this.#isClosing) return;
+      try {
+        reader.push(chunk);
+      } catch (err) {
+        this.#options.log.error({ err }, 'malformed frame from the host');
+        this.close('internal');
+      }
+    });
+    host.on('drain', () => this.#ws.resume());
+    host.on('error', (err) => this.#options.log.debug({ err }, 'host connection failed'));
+    host.on('close', () => void this.#lostHost());
+    writeFrame(host, encodeLinkFrame({ link: 'viewer', ...this.#options.viewer }));
+    return host;
+  }
+
+  #fromBrowser(data: unknown, isBinary: boolean): void {
+    if (this.#isClosing) return;
+    // With the binary type that a server socket has by default, every message is one Buffer.
+    if (!isBinary || !Buffer.isBuffer(data) || !TO_HOST.includes(data[0])) {
+      this.close('bad_request');
+      return;
+    }
+    clearTimeout(this.#attachTimer);
+    this.#missedPings = 0;
+    const t = pingTime(data);
+    if (t !== null && this.#pings.length < PINGS_MAX) this.#pings.push({ t, sentAt: performance.now() });
+    if (!writeFrame(this.#host, data)) this.#ws.pause();
+  }
+
+  #fromHost(frame: Buffer): void {
+    if (this.#isClosing) return;
+    switch (frame[0]) {
+      case FRAME.output:
+      case FRAME.snapshot:
+        this.#toBrowser(frame);
+        return;
+      case FRAME.event:
+        this.#toBrowser(this.#pings.length > 0 ? this.#completePong(frame) : frame);
+        return;
+      case LINK_FRAME: {
+        const message = decodeLinkFrame(frame, toGatewaySchema);
+        if (message.link !== 'close') throw new Error(`"${message.link}" on a viewer's connection`);
+        this.close(message.code);
+        return;
+      }
+      default:
+        throw new Error(`frame of type ${frame[0]}`);
+    }
+  }
+
+  #toBrowser(frame: Uint8Array): void {
+    this.#ws.send(frame, BINARY, this.#onSent);
+    if (this.#ws.bufferedAmount > OUTGOING_HIGH_BYTES) this.#host.pause();
+  }
+
+  readonly #onSent = (): void => {
+    if (this.#host.isPaused() && this.#ws.bufferedAmount < OUTGOING_LOW_BYTES) this.#host.resume();
+  };
+
+  /** Writes our own share into a pong: the way to the host and back, without the time that the host held it. */
+  #completePong(frame: Buffer): Uint8Array {
+    if (!frame.subarray(1, 1 + PONG_START.length).equals(PONG_START)) return frame;
+    const decoded = decodeViewerFrame(frame);
+    if (decoded?.type !== 'event' || decoded.message.event !== 'pong') return frame;
+    const pong = decoded.message;
+    const index = this.#pings.findIndex(({ t }) => t === pong.t);
+    const [ping] = index < 0 ? [] : this.#pings.splice(0, index + 1).slice(-1);
+    if (!ping) return frame;
+    const gateway = Math.max(0, performance.now() - ping.sentAt - pong.host);
+    return encodeEvent({ ...pong, gateway: Math.round(gateway * 1000) / 1000 });
+  }
+
+  #ping(): void {
+    if (this.#ws.isPaused) return; // we do not read, so that we cannot know
+    if (this.#missedPings < PING_MISSES_MAX) {
+      this.#missedPings++;
+      this.#ws.ping();
+    } else {
+      this.terminate();
+    }
+  }
+
+  async #lostHost(): Promise<void> {
+    if (this.#isClosing) return;
+    const isAlive = await this.#options.lives();
+    this.close(isAlive ? 'restart' : 'not_found');
+  }
+
+  /** Stops passing on. What the browser has typed so far still reaches the host. */
+  #finish(): void {
+    if (this.#isClosing) return;
+    this.#isClosing = true;
+    clearTimeout(this.#attachTimer);
+    clearInterval(this.#pingTimer);
+    this.#ws.resume(); // to read the answer to our close frame
+    this.#host.resume();
+    this.#host.end();
+    const flush = setTimeout(() => this.#host.destroy(), FLUSH_DEADLINE_MS);
+    this.#host.once('close', () => clearTimeout(flush));
+  }
+}
