@@ -77,6 +77,7 @@ describe('what a shell gets', () => {
     const child = await until('the child', () => /child=(\d+);/.test(viewer.text)).then(() =>
       Number(/child=(\d+);/.exec(viewer.text)?.[1]),
     );
+    await until('the fork to become sleep', () => readFileSync(`/proc/${child}/comm`, 'utf8') === 'sleep\n');
     const handles = (pid: number) =>
       readdirSync(`/proc/${pid}/fd`).map((fd) => `${fd} ${readlinkSync(`/proc/${pid}/fd/${fd}`).replace(/\d+$/, 'N')}`);
     expect(handles(child).sort()).toEqual(['0 /dev/pts/N', '1 /dev/pts/N', '2 /dev/pts/N']);

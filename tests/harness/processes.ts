@@ -77,18 +77,27 @@ function orNothing(read: () => string): string {
   try {
     return read();
   } catch {
-    return ''; // a handle that was just closed, or no IPv6
+    return ''; // a handle or process that has just gone, or no IPv6
   }
 }
 
-/** The processes whose command line holds a text, for example a temporary directory's name. */
+/**
+ * The processes whose command line holds a text, for example a temporary directory's name. A fork that has not become
+ * its program yet still shows its parent's command line; it is not counted.
+ */
 export function findProcesses(text: string): number[] {
   return readdirSync('/proc').flatMap((name) => {
     if (!/^\d+$/.test(name) || Number(name) === process.pid) return [];
-    try {
-      return readFileSync(`/proc/${name}/cmdline`, 'utf8').includes(text) ? [Number(name)] : [];
-    } catch {
-      return []; // it has just ended
-    }
+    const commandLine = commandLineOf(Number(name));
+    if (!commandLine.includes(text) || commandLine === commandLineOf(parentOf(Number(name)))) return [];
+    return [Number(name)];
   });
+}
+
+function commandLineOf(pid: number): string {
+  return orNothing(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
+}
+
+function parentOf(pid: number): number {
+  return Number(/^PPid:\s+(\d+)$/m.exec(orNothing(() => readFileSync(`/proc/${pid}/status`, 'utf8')))?.[1] ?? 0);
 }
