@@ -46,7 +46,7 @@ test('L5 every mistake is told at once, in one line that begins with its setting
   expect(lines.filter((line) => line.includes('\n'))).toEqual([]);
 });
 
-test.each(['DATABASE_URL', 'REDIS_URL', 'REDIS_HOST', 'HOLDFAST_STORE', 'HOLDFAST_HISTORY', 'AUTH_MODE'])(
+test.each(['DATABASE_URL', 'REDIS_URL', 'REDIS_HOST', 'HOLDFAST_STORE', 'AUTH_MODE'])(
   'L5 %s in holdfast.toml is an unknown setting',
   (name) => {
     expect(problems({}, `${name} = "memory"\n`)).toEqual([
@@ -57,9 +57,6 @@ test.each(['DATABASE_URL', 'REDIS_URL', 'REDIS_HOST', 'HOLDFAST_STORE', 'HOLDFAS
 
 test.each([
   ['HOLDFAST_STORE', 'embedded'],
-  ['HOLDFAST_HISTORY', 'disk'],
-  ['HOLDFAST_MAX_SESSIONS_NODE', '50'],
-  ['HOLDFAST_MAX_SESSIONS_CLUSTER', '500'],
   ['AUTH_MODE', 'users'],
 ])('L5 %s=%s in the environment is not ignored', (name, value) => {
   expect(problems({ [name]: value })).toEqual([expect.stringMatching(`^${name}: `)]);

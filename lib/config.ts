@@ -14,6 +14,9 @@ export const SOCKET_PATH_BYTES_MAX = process.platform === 'darwin' ? 103 : 107;
 /** What the gateway puts below the run directory at most. */
 const LONGEST_SOCKET_NAME = '/hosts/12345678.sock';
 
+const MEGABYTE = 1_000_000;
+const DAY_MS = 86_400_000;
+
 const LOOPBACK = ['127.0.0.1', '::1', 'localhost'];
 
 const port = whole('a port number', 65_535);
@@ -32,9 +35,9 @@ const flag = z
 const httpUrl = addressOf(/^https?$/, 'http or https');
 const wsUrl = addressOf(/^wss?$/, 'ws or wss');
 
-function whole(what: string, max: number) {
-  const error = `must be ${what} from 1 to ${max}`;
-  return z.coerce.number({ error }).int(error).min(1, error).max(max, error);
+function whole(what: string, max: number, min = 1) {
+  const error = `must be ${what} from ${min} to ${max}`;
+  return z.coerce.number({ error }).int(error).min(min, error).max(max, error);
 }
 
 /** An address without a path: Holdfast answers at the root of a host. */
@@ -82,9 +85,18 @@ const settingsSchema = z.object({
   HOLDFAST_PUBLIC_WS_URL: wsUrl.optional(),
   HOLDFAST_MAX_SESSIONS_PROJECT: limit(1000).default(10),
   HOLDFAST_MAX_SESSIONS_USER: limit(10_000).default(100),
+  HOLDFAST_MAX_SESSIONS_NODE: limit(100_000).optional(),
+  HOLDFAST_MAX_SESSIONS_CLUSTER: limit(1_000_000).default(1000),
+  HOLDFAST_IDLE_SECONDS: whole('a number of seconds, 0 for never,', 31_536_000, 0).default(1800),
+  HOLDFAST_MEMORY_MB: whole('a number of megabytes', 1_048_576, 64).default(500),
+  HOLDFAST_HISTORY: z.enum(['off', 'memory', 'disk'], { error: 'must be off, memory or disk' }).default('disk'),
+  HOLDFAST_JOURNAL_MB: whole('a number of megabytes', 10_000).default(10),
+  HOLDFAST_JOURNAL_DAYS: whole('a number of days', 3650).default(7),
+  HOLDFAST_METRICS_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
   HOLDFAST_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   MAX_SESSIONS_PER_BACKEND: limit(100).default(10),
   BACKEND_POOL_SIZE: limit(1000).default(20),
+  BACKEND_POOL_FLOOR: limit(1000).default(1),
   SERVER_ID: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores')
@@ -103,7 +115,6 @@ const OWN_NAMES = ['HOLDFAST_SESSION', 'HOLDFAST_SOURCE_MAPS'];
 /** Settings with one meaning so far, and the values that ask for it. Any other value is refused instead of ignored. */
 const FIXED_SETTINGS = new Map([
   ['AUTH_MODE', ['local']],
-  ['HOLDFAST_HISTORY', ['memory', 'off']],
   ['HOLDFAST_STORE', ['memory', 'auto']],
 ]);
 
@@ -141,8 +152,24 @@ export type Config = {
   wsHosts: string[];
   maxSessionsProject: number;
   maxSessionsUser: number;
+  /** Sessions of this node, and of all nodes together. */
+  maxSessionsNode: number;
+  maxSessionsCluster: number;
   maxSessionsPerHost: number;
+  /** Host processes at most, and at least while there is work for them. */
   maxHosts: number;
+  minHosts: number;
+  /** A bare shell that nobody uses ends after this (ms); 0 for never. */
+  idleTimeoutMs: number;
+  /** Memory of all our processes above which the node sheds (bytes). */
+  memoryBytesMax: number;
+  /** What is kept of output: nothing once a session has ended, only what fits in memory, or a journal on disk. */
+  history: 'off' | 'memory' | 'disk';
+  /** Raw output that the journal of one session keeps (bytes), and how long after its end (ms). */
+  journalBytesMax: number;
+  journalKeptMs: number;
+  /** Bearer token for `/metrics` from other addresses than loopback and private ones. */
+  metricsToken: string | undefined;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
   nodeId: string;
   nextAuthSecret: string | undefined;
@@ -259,8 +286,18 @@ export function loadConfig(env: Environment = process.env, directory: string = p
     wsHosts: hostsOf(publicWsUrl, settings.WS_PORT),
     maxSessionsProject: settings.HOLDFAST_MAX_SESSIONS_PROJECT,
     maxSessionsUser: settings.HOLDFAST_MAX_SESSIONS_USER,
+    maxSessionsNode:
+      settings.HOLDFAST_MAX_SESSIONS_NODE ?? settings.MAX_SESSIONS_PER_BACKEND * settings.BACKEND_POOL_SIZE,
+    maxSessionsCluster: settings.HOLDFAST_MAX_SESSIONS_CLUSTER,
     maxSessionsPerHost: settings.MAX_SESSIONS_PER_BACKEND,
     maxHosts: settings.BACKEND_POOL_SIZE,
+    minHosts: Math.min(settings.BACKEND_POOL_FLOOR, settings.BACKEND_POOL_SIZE),
+    idleTimeoutMs: settings.HOLDFAST_IDLE_SECONDS * 1000,
+    memoryBytesMax: settings.HOLDFAST_MEMORY_MB * MEGABYTE,
+    history: settings.HOLDFAST_EPHEMERAL ? 'off' : settings.HOLDFAST_HISTORY,
+    journalBytesMax: settings.HOLDFAST_JOURNAL_MB * MEGABYTE,
+    journalKeptMs: settings.HOLDFAST_JOURNAL_DAYS * DAY_MS,
+    metricsToken: settings.HOLDFAST_METRICS_TOKEN,
     logLevel: settings.HOLDFAST_LOG_LEVEL,
     nodeId:
       settings.SERVER_ID ??
@@ -289,8 +326,17 @@ export function settingsEnvironment(config: Config): Record<string, string> {
     HOLDFAST_MAX_SESSIONS_PROJECT: String(config.maxSessionsProject),
     HOLDFAST_MAX_SESSIONS_USER: String(config.maxSessionsUser),
     HOLDFAST_LOG_LEVEL: config.logLevel,
+    HOLDFAST_MAX_SESSIONS_NODE: String(config.maxSessionsNode),
+    HOLDFAST_MAX_SESSIONS_CLUSTER: String(config.maxSessionsCluster),
+    HOLDFAST_IDLE_SECONDS: String(config.idleTimeoutMs / 1000),
+    HOLDFAST_MEMORY_MB: String(config.memoryBytesMax / MEGABYTE),
+    HOLDFAST_HISTORY: config.history,
+    HOLDFAST_JOURNAL_MB: String(config.journalBytesMax / MEGABYTE),
+    HOLDFAST_JOURNAL_DAYS: String(config.journalKeptMs / DAY_MS),
+    ...(config.metricsToken !== undefined && { HOLDFAST_METRICS_TOKEN: config.metricsToken }),
     MAX_SESSIONS_PER_BACKEND: String(config.maxSessionsPerHost),
     BACKEND_POOL_SIZE: String(config.maxHosts),
+    BACKEND_POOL_FLOOR: String(config.minHosts),
     SERVER_ID: config.nodeId,
     ...(config.nextAuthSecret !== undefined && { NEXTAUTH_SECRET: config.nextAuthSecret }),
   };

@@ -1,12 +1,18 @@
 /** One pty host as the gateway sees it: the connection that is kept to it, the sessions it has, the slots it has left. */
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Config } from '@/lib/config';
 import type { Logger } from '@/lib/log';
 import type { LiveSession } from '@/lib/protocol/control';
 import { AppError } from '@/lib/protocol/errors';
 import { HostLink, type HostListener } from './host-link';
-import { type HostAddress, type HostRecipe, hostPid, removeHostFiles, spawnHost } from './host-process';
+import {
+  type HostAddress,
+  type HostRecipe,
+  hostPid,
+  removeHostFiles,
+  type SpawnConfig,
+  spawnHost,
+} from './host-process';
 import type { CallArgs, CallName, CallResult } from './link';
 
 /** How long a host that was just started may take to listen (ms), and how often we try. */
@@ -20,7 +26,7 @@ export type PoolEvent = { event: 'session'; session: LiveSession } | { event: 'g
 
 /** What a backend needs of its pool. */
 export type BackendContext = {
-  config: Pick<Config, 'runDir' | 'dataDir' | 'maxSessionsPerHost' | 'ephemeral' | 'logLevel'>;
+  config: SpawnConfig;
   log: Logger;
   emit(event: PoolEvent): void;
   /** The host is dead, or cannot be used. */

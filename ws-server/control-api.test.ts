@@ -36,6 +36,10 @@ beforeEach(async () => {
     maxSessionsPerHost: 1,
     ephemeral: false,
     logLevel: 'error' as const,
+    history: 'off' as const,
+    journalBytesMax: 10_000_000,
+    journalKeptMs: 0,
+    idleTimeoutMs: 0,
     roots: ['/'],
   };
   pool = new Pool({ config, recipe: { entry: '', execArgv: [], env: {} }, log });

@@ -56,7 +56,19 @@ function openLog(dataDir: string): number {
   return openSync(file, 'a', 0o600);
 }
 
-type SpawnConfig = Pick<Config, 'runDir' | 'dataDir' | 'maxSessionsPerHost' | 'ephemeral' | 'logLevel'>;
+/** The settings that a host is started with. */
+export type SpawnConfig = Pick<
+  Config,
+  | 'runDir'
+  | 'dataDir'
+  | 'maxSessionsPerHost'
+  | 'ephemeral'
+  | 'logLevel'
+  | 'history'
+  | 'journalBytesMax'
+  | 'journalKeptMs'
+  | 'idleTimeoutMs'
+>;
 
 /** Starts a detached host that outlives this process. It listens a little later; see `exit` of the child for a false start. */
 export function spawnHost(config: SpawnConfig, recipe: HostRecipe): HostAddress & { child: ChildProcess } {
@@ -70,6 +82,13 @@ export function spawnHost(config: SpawnConfig, recipe: HostRecipe): HostAddress 
     ephemeral: config.ephemeral,
     logLevel: config.logLevel,
     idleExitMs: IDLE_EXIT_MS,
+    history: config.history,
+    journal: {
+      directory: join(config.dataDir, 'journal'),
+      bytesMax: config.journalBytesMax,
+      keptMs: config.journalKeptMs,
+    },
+    idleTimeoutMs: config.idleTimeoutMs,
   };
   const log = openLog(config.dataDir);
   try {

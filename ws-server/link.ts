@@ -6,8 +6,10 @@
  */
 import { z } from 'zod';
 import {
+  archivedSessionSchema,
   directoryReplySchema,
   directoryRequestSchema,
+  historyRequestSchema,
   labelSchema,
   linesReplySchema,
   liveSessionSchema,
@@ -53,6 +55,37 @@ export const CALLS = {
   lines: {
     args: z.object({ ...at, count: z.number().int().min(1).max(OUTPUT_LINES_MAX) }),
     result: linesReplySchema,
+  },
+  /** The heartbeat, and what the host counts. Totals since its start; `loopLagMs` is the worst since the last call. */
+  beat: {
+    args: z.object({}),
+    result: z.object({
+      rss: z.number(),
+      cpuSeconds: z.number(),
+      loopLagMs: z.number(),
+      sessions: z.number(),
+      hibernated: z.number(),
+      /** Bytes that rings, screens and snapshots of all sessions hold, as far as they are counted. */
+      sessionBytes: z.number(),
+      bytesIn: z.number(),
+      bytesOut: z.number(),
+      errors: z.number(),
+      /** Why the journal cannot be written at the moment, or null. */
+      journalFault: z.string().nullable(),
+    }),
+  },
+  /** Memory is short: gives back caches, spills, cuts slow viewers, and at stage `end` ends bare idle sessions. */
+  shed: {
+    args: z.object({ stage: z.enum(['caches', 'scrollback', 'viewers', 'end']), ids: z.array(sessionIdSchema) }),
+    result: z.object({ freedBytes: z.number(), ended: z.array(sessionIdSchema) }),
+  },
+  /** Journals of sessions that live in no host; any host can read them. */
+  archive: { args: z.object({}), result: z.array(archivedSessionSchema) },
+  forget: { args: z.object({ id: sessionIdSchema }), result: z.object({}) },
+  /** A page of history, live or archived: frames of the wire, each behind its 4-byte length. */
+  history: {
+    args: z.object({ ...at, ...historyRequestSchema.shape }),
+    result: z.object({ position: z.number(), end: z.number(), start: z.number(), base64: z.string() }),
   },
   directory: {
     args: directoryRequestSchema.extend({ roots: z.array(z.string()) }),

@@ -9,6 +9,10 @@
  *   DELETE /v1/sessions/:id             SessionReply (ends it, and forgets its last screen)
  *   GET    /v1/sessions/:id/output?from=&limit=   raw bytes, header `X-Position` with the first byte's position
  *   GET    /v1/sessions/:id/lines      LinesReply, the last 1,000 lines of scrollback and screen
+ *   GET    /v1/sessions/:id/history?before=&limit=   HistoryPage: wire frames from the journal, each behind a 4-byte length
+ *   GET    /v1/archive                  ArchiveReply
+ *   DELETE /v1/archive/:id              removes the journals of a session that does not live
+ *   GET    /v1/pool                     PoolReply
  *   POST   /v1/revoke                   RevokeRequest -> RevokeReply
  *   POST   /v1/files/directory          DirectoryRequest -> DirectoryReply
  *   GET    /v1/events                   newline-delimited ControlEvent, an empty line every 10 s
@@ -18,7 +22,8 @@
 import { z } from 'zod';
 import { errorPayloadSchema } from './errors';
 import { sessionIdSchema } from './ids';
-import { exitSchema, sizeSchema } from './wire';
+import { HISTORY_BYTES_MAX } from './limits';
+import { endReasonSchema, exitSchema, sizeSchema } from './wire';
 
 /** What a session runs: the user's shell, or the configured agent. */
 export const sessionTypeSchema = z.enum(['system', 'claude']);
@@ -28,8 +33,8 @@ export type SessionType = z.infer<typeof sessionTypeSchema>;
 export const labelSchema = z.record(z.string(), z.unknown());
 export type Label = z.infer<typeof labelSchema>;
 
-/** Why and when a session ended. `at` is milliseconds since 1970. */
-export const exitFactsSchema = exitSchema.extend({ at: z.number() });
+/** Why and when a session ended. `at` is milliseconds since 1970; of a lost session the code is -1. */
+export const exitFactsSchema = exitSchema.extend({ at: z.number(), reason: endReasonSchema.optional() });
 export type ExitFacts = z.infer<typeof exitFactsSchema>;
 
 /** What only the pty host knows of a session. Times are milliseconds since 1970. */
@@ -50,8 +55,27 @@ export const liveSessionSchema = sizeSchema.extend({
   position: z.number(),
   exit: exitFactsSchema.nullable(),
   label: labelSchema,
+  /** When the session will be ended for being idle, once that was announced; absent or null otherwise. */
+  idleEndsAt: z.number().nullable().optional(),
 });
 export type LiveSession = z.infer<typeof liveSessionSchema>;
+
+/** A session of which only the journal is left: it ended, or it was lost with its host. Times are milliseconds since 1970. */
+export const archivedSessionSchema = sizeSchema.extend({
+  id: sessionIdSchema,
+  epoch: z.number().int(),
+  type: sessionTypeSchema,
+  title: z.string(),
+  cwd: z.string(),
+  createdAt: z.number(),
+  lastActivity: z.number(),
+  /** The oldest position that the journal still holds, and the position behind its last byte. */
+  start: z.number(),
+  position: z.number(),
+  exit: exitFactsSchema,
+  label: labelSchema,
+});
+export type ArchivedSession = z.infer<typeof archivedSessionSchema>;
 
 /** False while a host of the node has not said which sessions it has: one that is not listed may live there. */
 const isComplete = z.boolean();
@@ -110,6 +134,67 @@ export const directoryReplySchema = z.object({ path: z.string() });
 
 /** Plain text, without attributes and without empty lines at the end. */
 export const linesReplySchema = z.object({ lines: z.array(z.string()) });
+
+/**
+ * A page of history: a SNAPSHOT frame, then OUTPUT frames and `resized` events that follow it, up to `before`. Headers:
+ * `X-Position` of the SNAPSHOT, `X-End` behind the last byte, `X-Start` the oldest position of the journal.
+ */
+export const historyRequestSchema = z.strictObject({
+  /** Position behind the last byte wanted; absent: everything up to now. */
+  before: z.coerce.number().int().min(0).optional(),
+  /** Bytes of output wanted at least, where there are so many; the page begins at the key frame before them. */
+  limit: z.coerce.number().int().min(1).max(HISTORY_BYTES_MAX).default(HISTORY_BYTES_MAX),
+});
+export type HistoryRequest = z.infer<typeof historyRequestSchema>;
+
+export const archiveReplySchema = z.object({ instanceId: z.string(), sessions: z.array(archivedSessionSchema) });
+export type ArchiveReply = z.infer<typeof archiveReplySchema>;
+
+/** R224. `averageLoad`, `cpuUsage` and `errorRate` are shares from 0 to 1 (CPU of one core), `memoryUsage` bytes. */
+export const poolMetricsSchema = z.object({
+  totalSessions: z.number(),
+  averageLoad: z.number(),
+  memoryUsage: z.number(),
+  cpuUsage: z.number(),
+  errorRate: z.number(),
+});
+export type PoolMetrics = z.infer<typeof poolMetricsSchema>;
+
+/** R229: what the autoscaler would do with the number of hosts, and how sure it is (0 to 1). */
+export const scalingDecisionSchema = z.object({
+  action: z.enum(['scale_up', 'scale_down', 'maintain']),
+  targetCapacity: z.number().int(),
+  reason: z.string(),
+  confidence: z.number().min(0).max(1),
+});
+export type ScalingDecision = z.infer<typeof scalingDecisionSchema>;
+
+/** R222: capacity and slots in sessions, backends in host processes. */
+export const poolReplySchema = z.object({
+  instanceId: z.string(),
+  capacity: z.number().int(),
+  activeBackends: z.number().int(),
+  availableSlots: z.number().int(),
+  metrics: poolMetricsSchema,
+  decision: scalingDecisionSchema,
+  backends: z.array(
+    z.object({
+      hostId: z.string(),
+      pid: z.number().int().nullable(),
+      version: z.string(),
+      /** `draining`: it takes no new sessions, and ends when its last one does. */
+      state: z.enum(['starting', 'ready', 'slow', 'unresponsive', 'draining']),
+      sessions: z.number().int(),
+      capacity: z.number().int(),
+      /** Resident memory (bytes), and share of one core in the last interval. */
+      memory: z.number(),
+      cpu: z.number(),
+    }),
+  ),
+  /** Hosts started again after a crash within the window, and whether the pool has given up to. */
+  restarts: z.object({ count: z.number().int(), max: z.number().int(), isExhausted: z.boolean() }),
+});
+export type PoolReply = z.infer<typeof poolReplySchema>;
 
 export const controlEventSchema = z.discriminatedUnion('event', [
   /** Always first: everything that lives now. */

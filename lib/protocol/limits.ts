@@ -36,3 +36,12 @@ export const COLS = { min: 2, max: 1000 } as const;
 export const ROWS = { min: 1, max: 500 } as const;
 /** The size of a session when its creator names none. */
 export const DEFAULT_SIZE = { cols: 80, rows: 24 } as const;
+
+/** How long before its end an idle session is announced (ms). */
+export const IDLE_WARNING_MS = 300_000;
+/** Output in one page of history (bytes). */
+export const HISTORY_BYTES_MAX = 2 * 1024 * 1024;
+/** Gateway and host exchange a heartbeat so often; the host counts as slow, then as unresponsive, after these (ms). */
+export const HEARTBEAT_MS = 5_000;
+export const HEARTBEAT_SLOW_MS = 6_000;
+export const HEARTBEAT_UNRESPONSIVE_MS = 11_000;

@@ -93,6 +93,23 @@ export type Mode = z.infer<typeof modeSchema>;
 /** How a session ended. `signal` is the signal's number, 0 when it exited by itself. */
 export const exitSchema = z.object({ code: z.number().int(), signal: z.number().int() });
 
+/**
+ * Why a session is over: its program ended by itself (`exited`), its user ended it (`closed`), it was idle, memory was short,
+ * its host was told to end; or it is lost, because its host crashed, the kernel ended the host for memory, or the machine
+ * was started again.
+ */
+export const endReasonSchema = z.enum([
+  'exited',
+  'closed',
+  'idle',
+  'memory',
+  'node-shutdown',
+  'host-crash',
+  'oom',
+  'reboot',
+]);
+export type EndReason = z.infer<typeof endReasonSchema>;
+
 /** One attached viewer as the others see it; `viewer` is a public name and no secret. */
 export const viewerSchema = z.object({ viewer: z.string(), mode: modeSchema, cols, rows });
 export type ViewerFacts = z.infer<typeof viewerSchema>;
@@ -124,7 +141,8 @@ export const eventSchema = z.discriminatedUnion('event', [
   z.object({ event: z.literal('resized'), cols, rows, position: count }),
   /** Every INPUT frame up to `inputSeq` has been written to the pty. */
   z.object({ event: z.literal('receipt'), inputSeq: count }),
-  exitSchema.extend({ event: z.literal('exit') }),
+  /** The last event; a lost session has code -1. */
+  exitSchema.extend({ event: z.literal('exit'), reason: endReasonSchema.optional() }),
   z.object({ event: z.literal('title'), text: z.string() }),
   z.object({ event: z.literal('cwd'), path: z.string() }),
   z.object({
@@ -133,7 +151,10 @@ export const eventSchema = z.discriminatedUnion('event', [
     driver: z.string().nullable(),
     list: z.array(viewerSchema),
   }),
-  z.object({ event: z.literal('idle'), endsAt: z.number() }),
+  /** The session will be ended at this time (ms since 1970) unless somebody uses it; null: not any more. */
+  z.object({ event: z.literal('idle'), endsAt: z.number().nullable() }),
+  /** From the gateway: how long the session's host has been silent, in two stages, and that it answers again. */
+  z.object({ event: z.literal('host'), state: z.enum(['ok', 'slow', 'unresponsive']) }),
   z.object({ event: z.literal('error'), code: errorCodeSchema, message: z.string() }),
   /** `t` as it was sent; milliseconds that the gateway and the host, each without the hops below it, held the ping. */
   z.object({ event: z.literal('pong'), t: z.number(), gateway: z.number(), host: z.number() }),

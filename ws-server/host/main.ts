@@ -21,6 +21,11 @@ const argumentsSchema = z.object({
   logLevel: z.enum(['debug', 'info', 'warn', 'error']),
   /** Empty and without connections for so long, the host ends (ms). */
   idleExitMs: z.number().min(0),
+  history: z.enum(['off', 'memory', 'disk']),
+  /** Where journals lie, the output that each keeps (bytes), and how long one of a session that is over is kept (ms). */
+  journal: z.object({ directory: z.string(), bytesMax: z.number().min(1), keptMs: z.number().min(0) }),
+  /** A bare shell that nobody uses ends after this (ms); 0 for never. */
+  idleTimeoutMs: z.number().min(0),
 });
 
 const options = argumentsSchema.parse(JSON.parse(process.argv.at(-1) ?? ''));

@@ -79,6 +79,24 @@ export class Sessions {
         return { position, end, base64: bytes.toString('base64') };
       },
       lines: ({ id, epoch, count }) => ({ lines: this.find(id, epoch).lines(count) }),
+      beat: () => ({
+        rss: process.memoryUsage.rss(),
+        cpuSeconds: process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6,
+        loopLagMs: 0,
+        sessions: this.#sessions.size,
+        hibernated: 0,
+        sessionBytes: 0,
+        bytesIn: 0,
+        bytesOut: 0,
+        errors: 0,
+        journalFault: null,
+      }),
+      shed: () => ({ freedBytes: 0, ended: [] }),
+      archive: () => [],
+      forget: () => ({}),
+      history: () => {
+        throw new AppError('not_found', 'There is no history.');
+      },
       directory: ({ path, within, roots }) => {
         const directory = openDirectory(path, roots);
         directory.close();
