@@ -2,6 +2,7 @@
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { cleanLabel } from '@/lib/protocol/clean-text';
 import { liveSessionSchema } from '@/lib/protocol/control';
 import { systemCode } from '@/lib/system-code';
 
@@ -56,8 +57,8 @@ export async function endSession(runDir: string, id: string, deadlineMs: number)
 
 function nameOf({ id, label }: SessionFacts): string {
   const names = namesSchema.safeParse(label);
-  const name = names.success ? `${names.data.project.name} / ${names.data.tabName}` : id;
-  return name.replace(/\p{Cc}/gu, '?'); // a label is foreign text: it must not steer the user's terminal
+  // A label is foreign text: it must not steer the user's terminal.
+  return names.success ? `${cleanLabel(names.data.project.name)} / ${cleanLabel(names.data.tabName)}` : id;
 }
 
 /** Sessions by project and tab name, for people: `2 sessions` and `api / shell, api / claude`. */

@@ -1,6 +1,7 @@
 /** How a session's program is started: argument array and allow-listed environment. */
 import { homedir, userInfo } from 'node:os';
 import type { Config } from '@/lib/config';
+import { cleanLabel } from '@/lib/protocol/clean-text';
 import type { SessionType } from '@/lib/protocol/control';
 import type { Launch } from './link';
 
@@ -40,11 +41,11 @@ export function quote(text: string): string {
   return `'${text.replace(/['\\]/g, (character) => `'\\${character}'`)}'`;
 }
 
-/** `$1` is the hint for a missing command, the rest the command line. */
+/** `$1` is the name of a missing command as it is shown, `$2` the hint for it, the rest the command line. */
 const AGENT_SCRIPT = [
-  'hint=$1; shift',
+  'name=$1; hint=$2; shift 2',
   'if command -v -- "$1" >/dev/null 2>&1; then exec "$@"; fi',
-  'printf "\\033[1;33m%s is not installed.\\033[0m\\n%s\\n" "$1" "$hint"',
+  'printf "\\033[1;33m%s is not installed.\\033[0m\\n%s\\n" "$name" "$hint"',
   'exit 127',
 ].join('; ');
 
@@ -56,7 +57,8 @@ function installHint(command: string): string {
 
 /** The arguments for a shell that starts the agent, so that the user's own profile has set the PATH. */
 export function agentArguments(command: string[]): string[] {
-  const words = ['/bin/sh', '-c', AGENT_SCRIPT, 'holdfast-agent', installHint(command[0] ?? ''), ...command];
+  const [name = ''] = command;
+  const words = ['/bin/sh', '-c', AGENT_SCRIPT, 'holdfast-agent', cleanLabel(name), installHint(name), ...command];
   return ['-lic', `exec ${words.map(quote).join(' ')}`];
 }
 

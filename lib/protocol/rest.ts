@@ -1,5 +1,6 @@
 /** Bodies and answers of the REST API under `/api`. Unknown body fields are refused. */
 import { z } from 'zod';
+import { isClean } from './clean-text';
 import { exitFactsSchema, sessionTypeSchema } from './control';
 import { errorPayloadSchema } from './errors';
 import { projectIdSchema, sessionIdSchema } from './ids';
@@ -15,7 +16,7 @@ export const nameSchema = z
   .trim()
   .min(1, 'must not be empty')
   .refine((name) => /[^\p{C}\p{Z}\p{M}]/u.test(name), 'must hold a character that can be seen')
-  .refine((name) => !/[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]/u.test(name), 'must not hold control characters')
+  .refine(isClean, 'must not hold control characters')
   .refine(
     (name) => [...graphemes.segment(name)].length <= NAME_GRAPHEMES_MAX,
     `must have at most ${NAME_GRAPHEMES_MAX} characters`,

@@ -1,21 +1,25 @@
 /** The facts that web keeps at a live session, so that its record and project can be made again from the host alone. */
 import { z } from 'zod';
+import { cleanLabel } from '@/lib/protocol/clean-text';
 import type { Label, LiveSession } from '@/lib/protocol/control';
 import { projectIdSchema } from '@/lib/protocol/ids';
 import type { ProjectRecord, SessionRecord } from './store/store';
+
+/** A label comes back from a host whose socket every process of the user can reach. */
+const foreignName = z.string().transform((name) => cleanLabel(name));
 
 const storedLabelSchema = z.object({
   owner: z.string().min(1),
   project: z.object({
     id: projectIdSchema,
-    name: z.string(),
+    name: foreignName,
     path: z.string(),
     pinned: z.boolean(),
     archived: z.boolean(),
     createdAt: z.number(),
     rev: z.number().int().min(1),
   }),
-  tabName: z.string(),
+  tabName: foreignName,
   position: z.number(),
   pinned: z.boolean(),
   /** The directory in which it was started. */

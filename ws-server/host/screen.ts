@@ -1,6 +1,7 @@
 /** The server-side screen of a session: it parses every byte, answers terminal queries, and gives snapshots. */
 
 import headless, { type Terminal } from '@xterm/headless';
+import { cleanLabel } from '@/lib/protocol/clean-text';
 import { SCROLLBACK_LINES, SNAPSHOT_BYTES_MAX, TITLE_LENGTH_MAX } from '@/lib/protocol/limits';
 import { guardEraseAbove, keepAlternateScreenFlat, WholeCharacters } from '@/lib/protocol/terminal';
 import type { CellSize, Colours, Size } from '@/lib/protocol/wire';
@@ -10,6 +11,8 @@ import { UnicodeGraphemesAddon } from './unicode';
 import { internalsOf, PARSER_GROUND, recoverParser } from './xterm-internals';
 
 const ESC = 0x1b;
+/** What xterm.js keeps of one cell: three numbers of 32 bits. */
+const CELL_BYTES = 12;
 /** What the host says to XTVERSION: the emulator whose behaviour programs get. */
 const XTVERSION = '\x1bP>|xterm.js(6.0.0)\x1b\\';
 
@@ -25,9 +28,9 @@ export type ScreenEvents = {
   fault: (error: unknown) => void;
 };
 
-/** Without control characters, and at most 256 UTF-16 units long. */
+/** Without characters that steer, and at most 256 UTF-16 units long. */
 export function cleanTitle(title: string): string {
-  return title.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, '').slice(0, TITLE_LENGTH_MAX);
+  return cleanLabel(title, TITLE_LENGTH_MAX);
 }
 
 export class Screen {
@@ -77,6 +80,12 @@ export class Screen {
 
   get size(): Size {
     return { cols: this.terminal.cols, rows: this.terminal.rows };
+  }
+
+  /** Memory of the lines that are held (bytes); attributes that only few cells have are not counted. */
+  get bytes(): number {
+    const { normal, alternate } = this.terminal.buffer;
+    return (normal.length + alternate.length) * this.terminal.cols * CELL_BYTES;
   }
 
   get title(): string {
