@@ -16,6 +16,7 @@ import {
 import { type ConnectionFacts, type Exit, factsOf, initialFacts } from './facts';
 import { Feed, type TerminalSink } from './feed';
 import { InputQueue } from './input';
+import { LatencyMeter } from './latency';
 import { type Failure, Link, type SocketConstructor, type Ticket } from './link';
 import { Retry } from './retry';
 
@@ -27,6 +28,8 @@ const PENDING_BYTES_MAX = 2 * SNAPSHOT_BYTES_MAX;
 const RESEND_MAX_MS = 10_000;
 /** A connection that held this long starts its back-off anew (ms). */
 const STABLE_MS = 5_000;
+/** An attempt that runs longer than this when the network comes back began without it, and is made anew (ms). */
+const WAKE_PATIENCE_MS = 1_000;
 /** Unsent text is shown up to this length (bytes). */
 const UNSENT_SHOWN_BYTES = 2_000;
 
@@ -67,6 +70,9 @@ export class TerminalConnection {
   /** Whether the last attach found the epoch of the one before. */
   #isSameStream = true;
   #ackedPosition = 0;
+  #meter = new LatencyMeter();
+  /** The network or the page came back during the attempt that runs now: if it fails, the next one follows at once. */
+  #isWoken = false;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #exit: Exit | null = null;
   #brokenAt = performance.now();
@@ -113,8 +119,19 @@ export class TerminalConnection {
 
   /** The network or the page came back: connects at once, or asks the host whether it is still there. */
   wake(): void {
-    if (this.#facts.state.kind === 'waiting') this.#begin();
-    else this.#link?.probe();
+    const link = this.#link;
+    if (this.#facts.state.kind === 'waiting') {
+      this.#begin();
+    } else if (link?.attachedAt === null) {
+      if (performance.now() - link.startedAt < WAKE_PATIENCE_MS) {
+        this.#isWoken = true;
+        return;
+      }
+      link.stop();
+      this.#begin();
+    } else {
+      link?.probe();
+    }
   }
 
   /** Ends the connection for good. */
@@ -192,6 +209,7 @@ export class TerminalConnection {
   #begin(): void {
     clearTimeout(this.#retryTimer);
     this.#exit = null;
+    this.#isWoken = false;
     const link = new Link(this.#options.getTicket(), this.#options.webSocket ?? WebSocket, {
       onOpen: () => this.#attach(link),
       onFrame: (frame) => this.#receive(link, frame),
@@ -226,7 +244,9 @@ export class TerminalConnection {
       const { position, cols, rows, data } = frame;
       this.#feed.snapshot({ position, size: { cols, rows }, data }, () => this.#ack(link, position));
     } else {
+      const arrivedAt = performance.now();
       const isTaken = this.#feed.output(frame.position, frame.data, (position) => {
+        this.#meter.drawn(performance.now() - arrivedAt);
         if (position - this.#ackedPosition >= ACK_BYTES || this.#feed.pendingBytes === 0) this.#ack(link, position);
       });
       if (!isTaken) this.#startOver(link, 'Output is missing.');
@@ -250,6 +270,9 @@ export class TerminalConnection {
         this.#input.receipt(event.inputSeq);
         this.#sendInput();
         return;
+      case 'pong':
+        this.#patch(this.#meter.pong(event, performance.now()));
+        return;
       case 'exit':
         this.#exit = { code: event.code, signal: event.signal };
         return;
@@ -260,6 +283,7 @@ export class TerminalConnection {
 
   #attached(link: Link, event: AttachedEvent): void {
     link.attached();
+    this.#meter = new LatencyMeter();
     this.#ackedPosition = event.position;
     this.#isSameStream = this.#facts.epoch === null || this.#facts.epoch === event.epoch;
     // Positions of another epoch mean other bytes.
@@ -332,7 +356,8 @@ export class TerminalConnection {
       return;
     }
     const { action, message, isRestart } = failure;
-    const delayMs = this.#retry.next(action, isRestart);
+    const dueMs = this.#retry.next(action, isRestart);
+    const delayMs = dueMs !== null && this.#isWoken ? 0 : dueMs;
     if (delayMs === null) {
       this.#patch({ state: { kind: 'failed', code: failure.code ?? 'internal', action, message } });
       return;

@@ -27,8 +27,17 @@ export type ConnectionState =
   | { kind: 'ended'; exit: Exit | null }
   | { kind: 'failed'; code: ErrorCode; action: ClientAction; message: string };
 
-/** Milliseconds of one ping: the whole way, and the shares of the gateway and the host. */
-export type Latency = { rtt: number; gateway: number; host: number };
+/**
+ * Milliseconds. `browserMs`: from the arrival of output until the terminal has drawn it; `networkMs`: between browser and
+ * gateway, both ways; `gatewayMs` and `hostMs`: in each of them, time that they were busy included; `totalMs`: the sum.
+ */
+export type Latency = {
+  readonly totalMs: number;
+  readonly browserMs: number;
+  readonly networkMs: number;
+  readonly gatewayMs: number;
+  readonly hostMs: number;
+};
 
 /** Everything that a view may show of a connection. */
 export type ConnectionFacts = {
@@ -42,7 +51,9 @@ export type ConnectionFacts = {
   readonly cwd: string;
   /** The terminal's size as it is drawn; it changes only at its place in the stream. */
   readonly size: Size;
+  /** Smoothed, and as it was measured last; null before the first answer to a ping. */
   readonly latency: Latency | null;
+  readonly lastLatency: Latency | null;
   /** Input that was typed around a break and is not sent without the user's word. */
   readonly unsent: { readonly bytes: number; readonly text: string } | null;
   /** Bytes of output that this viewer was not shown, since the last `dismissGap`. */
@@ -65,6 +76,7 @@ export function initialFacts(size: Size): ConnectionFacts {
     cwd: '',
     size,
     latency: null,
+    lastLatency: null,
     unsent: null,
     skippedBytes: 0,
     idleEndsAt: null,
@@ -85,8 +97,6 @@ export function factsOf(event: Event): Partial<ConnectionFacts> {
       return { idleEndsAt: event.endsAt };
     case 'error':
       return { notice: { code: event.code, message: event.message } };
-    case 'pong':
-      return { latency: { rtt: performance.now() - event.t, gateway: event.gateway, host: event.host } };
     default:
       return {};
   }

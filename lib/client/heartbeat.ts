@@ -1,5 +1,5 @@
 /** Pings, and notices a connection that has gone silent. */
-import { PING_INTERVAL_MS, SILENCE_MAX_MS } from '@/lib/protocol/limits';
+import { EARLY_PINGS_MS, PING_INTERVAL_MS, SILENCE_MAX_MS } from '@/lib/protocol/limits';
 
 const TICK_MS = 2_500;
 /** How long a probe waits for any frame (ms). */
@@ -10,6 +10,7 @@ export class Heartbeat {
   readonly #ping: () => void;
   readonly #onSilence: () => void;
   readonly #timer: ReturnType<typeof setInterval>;
+  readonly #early: ReturnType<typeof setTimeout>[];
   #lastTick = performance.now();
   #sincePingMs = 0;
   #silentMs = 0;
@@ -18,6 +19,8 @@ export class Heartbeat {
     this.#ping = ping;
     this.#onSilence = onSilence;
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    // So that a latency is known soon, and its first measurement, taken while everything starts, does not stand for long.
+    this.#early = EARLY_PINGS_MS.map((ms) => setTimeout(() => this.#sendPing(), ms));
     ping();
   }
 
@@ -34,6 +37,7 @@ export class Heartbeat {
 
   stop(): void {
     clearInterval(this.#timer);
+    for (const timer of this.#early) clearTimeout(timer);
   }
 
   #tick(): void {

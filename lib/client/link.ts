@@ -64,7 +64,8 @@ export class Link {
   #socket: Socket | null = null;
   #heartbeat: Heartbeat | null = null;
   #isStopped = false;
-  /** When the host answered the attach (by `performance.now`), or null. */
+  /** When the attempt began, and when the host answered the attach (by `performance.now`), or null. */
+  readonly startedAt = performance.now();
   attachedAt: number | null = null;
 
   constructor(ticket: Promise<Ticket>, webSocket: SocketConstructor, listeners: Listeners) {

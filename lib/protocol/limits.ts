@@ -18,9 +18,13 @@ export const SCROLLBACK_LINES = 1000;
 export const ATTACH_TIMEOUT_MS = 5_000;
 /** A ticket opens a socket for this long (ms). */
 export const TICKET_TTL_MS = 30_000;
-/** How often a browser pings (ms), and how long it waits for any frame before it gives up (ms). */
+/** How often a browser pings (ms), when it does so earlier after an attach, and how long it waits for any frame (ms). */
 export const PING_INTERVAL_MS = 15_000;
+export const EARLY_PINGS_MS = [1_000, 3_000] as const;
 export const SILENCE_MAX_MS = 35_000;
+/** CONTROL frames of one socket: so many in a second over time, and so many at once; more closes it with 4429. */
+export const CONTROL_PER_SECOND_MAX = 50;
+export const CONTROL_BURST_MAX = 100;
 /** Largest REST body (bytes). */
 export const BODY_BYTES_MAX = 64 * 1024;
 /** Longest tab or project name, in graphemes. */
