@@ -168,7 +168,7 @@ export type Config = {
   /** Raw output that the journal of one session keeps (bytes), and how long after its end (ms). */
   journalBytesMax: number;
   journalKeptMs: number;
-  /** Bearer token for `/metrics` from other addresses than loopback and private ones. */
+  /** Bearer token for `/metrics`: of web, and of the gateway from other addresses than loopback and private ones. */
   metricsToken: string | undefined;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
   nodeId: string;

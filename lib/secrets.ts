@@ -1,5 +1,5 @@
 /** Secrets that Holdfast makes for itself: random files of mode 0600 in the data directory. */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import {
   existsSync,
   linkSync,
@@ -39,6 +39,12 @@ export function loadSecret(dataDir: string, name: SecretName): string {
     }
   }
   return readFileSync(file, 'utf8').trim();
+}
+
+/** Whether a given secret is the expected one, in a time that tells nothing about either. */
+export function isSameSecret(given: string, expected: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(given), digest(expected));
 }
 
 function loginFile(dataDir: string, token: string): string {

@@ -1,10 +1,11 @@
 /** The server that browsers connect to: health, and upgrades that a ticket turns into a relay to a host. */
 import { randomUUID } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Config } from '@/lib/config';
 import type { Logger } from '@/lib/log';
+import { mayReadMetrics } from '@/lib/metrics-access';
 import type { RevokeRequest } from '@/lib/protocol/control';
 import { closeCode, type ErrorCode, httpStatus } from '@/lib/protocol/errors';
 import { sessionIdSchema } from '@/lib/protocol/ids';
@@ -12,6 +13,7 @@ import { FRAME_BYTES_MAX } from '@/lib/protocol/limits';
 import type { ErrorAnswer } from '@/lib/protocol/rest';
 import { SUBPROTOCOL, TICKET_PREFIX } from '@/lib/protocol/wire';
 import type { TicketClaims } from '@/lib/ticket';
+import type { GatewayMetrics } from './metrics';
 import type { Pool } from './pool';
 import { Relay } from './relay';
 import { isRevokedBy, type Tickets } from './tickets';
@@ -31,9 +33,10 @@ const UPGRADE_PATH = /^\/v1\/sessions\/([^/?#]+)$/;
 
 /** What the gateway serves with. */
 export type GatewayOptions = {
-  config: Pick<Config, 'host' | 'wsPort' | 'wsHosts' | 'origins'>;
+  config: Pick<Config, 'host' | 'wsPort' | 'wsHosts' | 'origins' | 'metricsToken'>;
   instanceId: string;
   pool: Pool;
+  metrics: GatewayMetrics;
   tickets: Tickets;
   log: Logger;
 };
@@ -61,6 +64,11 @@ function errorAnswer({ code, message }: Refusal): { head: Record<string, string>
     Connection: 'close',
   };
   return { head, body };
+}
+
+function respond(response: ServerResponse, type: string, body: string): void {
+  const length = Buffer.byteLength(body);
+  response.writeHead(200, { 'Content-Type': type, 'Content-Length': length, 'Cache-Control': 'no-store' }).end(body);
 }
 
 /** Answers an upgrade with an HTTP status, and ends the connection. */
@@ -102,16 +110,10 @@ export class Gateway {
         connectionsCheckingInterval: TIMEOUT_CHECK_MS,
       },
       (request, response) => {
-        const isHealth = request.method === 'GET' && request.url === '/health';
-        const refusal = this.#refuseHost(request) ?? (isHealth ? null : notFound);
-        if (refusal) {
-          const { head, body } = errorAnswer(refusal);
-          response.writeHead(httpStatus(refusal.code), head).end(body);
-          return;
-        }
-        const body = JSON.stringify({ status: 'ok', instanceId: options.instanceId });
-        const head = { 'Content-Type': 'application/json', 'Content-Length': body.length, 'Cache-Control': 'no-store' };
-        response.writeHead(200, head).end(body);
+        this.#answer(request, response).catch((err: unknown) => {
+          options.log.error({ err }, 'request failed');
+          response.destroy();
+        });
       },
     );
     this.#server.maxConnections = CONNECTIONS_MAX;
@@ -152,6 +154,38 @@ export class Gateway {
     clearTimeout(timer);
   }
 
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { instanceId, metrics } = this.#options;
+    let refusal = this.#refuseHost(request);
+    const url = request.method === 'GET' ? request.url : null;
+    if (!refusal && url === '/health') {
+      respond(response, 'application/json', JSON.stringify({ status: 'ok', instanceId }));
+      return;
+    }
+    if (!refusal && url?.split('?', 1)[0] === '/metrics') {
+      refusal = this.#refuseReader(request);
+      if (!refusal) {
+        respond(response, metrics.contentType, await metrics.text());
+        return;
+      }
+    }
+    refusal ??= notFound;
+    metrics.refused(refusal.code);
+    const { head, body } = errorAnswer(refusal);
+    response.writeHead(httpStatus(refusal.code), head).end(body);
+  }
+
+  #refuseReader({ headers, socket }: IncomingMessage): Refusal | null {
+    const mayRead = mayReadMetrics({
+      header: (name) => headers[name]?.toString(),
+      peer: socket.remoteAddress ?? null,
+      tokens: [this.#options.config.metricsToken],
+    });
+    return mayRead
+      ? null
+      : { code: 'unauthorized', message: 'Metrics need a token from here: HOLDFAST_METRICS_TOKEN.' };
+  }
+
   #refuseHost(request: IncomingMessage): Refusal | null {
     const [host, ...others] = request.headersDistinct['host'] ?? [];
     const isKnown = host !== undefined && others.length === 0 && this.#options.config.wsHosts.includes(host);
@@ -163,6 +197,7 @@ export class Gateway {
     const checked = this.#check(request);
     if ('code' in checked) {
       this.#options.log.debug({ code: checked.code, reason: checked.message }, 'upgrade refused');
+      this.#options.metrics.refused(checked.code);
       refuseUpgrade(socket, checked);
       return;
     }
@@ -193,15 +228,17 @@ export class Gateway {
   }
 
   #accept(ws: WebSocket, { session, origin, ticket }: Upgrade): void {
-    const { pool, tickets } = this.#options;
+    const { pool, tickets, metrics } = this.#options;
     const log = this.#options.log.child({ session });
     const refuse = (code: ErrorCode) => {
       log.info({ code }, 'socket refused');
+      metrics.refused(code);
       ws.on('error', (err) => log.debug({ err }, 'refused socket failed'));
       ws.close(closeCode(code), code);
     };
     const claims = tickets.redeem(ticket, { session, origin });
     if (!claims) {
+      metrics.ticketRefused();
       refuse('unauthorized');
       return;
     }
@@ -218,13 +255,16 @@ export class Gateway {
       socketPath: place.socketPath,
       viewer: { id: session, epoch: claims.epoch, mode: claims.mode },
       log,
+      meter: metrics,
       lives: () => pool.lives(session),
     });
     const viewer = { relay, claims };
     this.#viewers.add(viewer);
+    metrics.opened();
     log.debug({ viewers: this.#viewers.size }, 'viewer connected');
     ws.once('close', (code) => {
       this.#viewers.delete(viewer);
+      metrics.closed(code);
       log.debug({ code, viewers: this.#viewers.size }, 'viewer disconnected');
     });
   }

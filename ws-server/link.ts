@@ -67,6 +67,8 @@ export const CALLS = {
       hibernated: z.number(),
       /** Bytes that rings, screens and snapshots of all sessions hold, as far as they are counted. */
       sessionBytes: z.number(),
+      /** The same for each live session, by its id; hosts before this version do not tell. */
+      bytesBySession: z.record(z.string(), z.number()).optional(),
       bytesIn: z.number(),
       bytesOut: z.number(),
       errors: z.number(),
@@ -130,6 +132,11 @@ export const toGatewaySchema = z.discriminatedUnion('link', [
   z.object({ link: z.literal('close'), code: errorCodeSchema }),
 ]);
 export type ToGateway = z.infer<typeof toGatewaySchema>;
+
+/** The clock that all processes of a machine share (ms): it only grows, and means nothing elsewhere. */
+export function monotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
 
 /** A LINK frame, without the length. */
 export function encodeLinkFrame(message: ToHost | ToGateway): Buffer {

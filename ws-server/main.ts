@@ -11,6 +11,7 @@ import { createControlApi, isListening, listenOn } from './control-api';
 import { Gateway } from './gateway';
 import { type HostRecipe, residentBytes } from './host-process';
 import { cleanEnvironment, launchOf } from './launch';
+import { GatewayMetrics } from './metrics';
 import { Pool } from './pool';
 import { Tickets } from './tickets';
 
@@ -48,9 +49,10 @@ async function run(config: Config, log: Logger): Promise<void> {
 
   const instanceId = randomBytes(16).toString('base64url');
   const pool = new Pool({ config, recipe: hostRecipe(config), log });
+  const metrics = new GatewayMetrics(pool);
   await pool.discover();
 
-  const gateway = new Gateway({ config, instanceId, pool, tickets: new Tickets({ key, instanceId }), log });
+  const gateway = new Gateway({ config, instanceId, pool, metrics, tickets: new Tickets({ key, instanceId }), log });
   const control = createControlApi({
     instanceId,
     pool,

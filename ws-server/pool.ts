@@ -13,6 +13,8 @@ import type { CallArgs, CallResult, Launch } from './link';
 const DISCOVER_DEADLINE_MS = 3_000;
 /** How long `list` waits for a host before its last known facts are good enough (ms). */
 const LIST_DEADLINE_MS = 1_000;
+/** How long a host may take to tell what it counts (ms). */
+const BEAT_DEADLINE_MS = 1_000;
 /** How long a viewer without a host waits for the gateway to reach that host again (ms). */
 const SETTLE_DEADLINE_MS = 2_000;
 
@@ -73,6 +75,16 @@ export class Pool {
   /** The pids of the hosts that run. */
   hostPids(): number[] {
     return [...this.#backends].flatMap(({ hostId }) => hostPid(this.#config.runDir, hostId) ?? []);
+  }
+
+  /** What every host counts, asked now; `beat` is null for one that does not answer in time. */
+  async beats(): Promise<{ hostId: string; state: string; beat: CallResult<'beat'> | null }[]> {
+    return Promise.all(
+      [...this.#backends].map(async (backend) => {
+        const beat = await backend.call('beat', {}, BEAT_DEADLINE_MS).catch(() => null);
+        return { hostId: backend.hostId, state: beat ? 'ready' : 'unresponsive', beat };
+      }),
+    );
   }
 
   /** Listens to changes until the returned function is called. */

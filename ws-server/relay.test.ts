@@ -7,14 +7,29 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { createLog } from '@/lib/log';
 import { newId } from '@/lib/protocol/ids';
-import { encodeAck, encodeControl, encodeEvent, encodeInput, encodeOutput } from '@/lib/protocol/wire';
+import { decodeHostFrame, encodeAck, encodeEvent, encodeInput, encodeOutput, FRAME } from '@/lib/protocol/wire';
 import { type ScriptedConnection, ScriptedHost } from '@/tests/harness/scripted-host';
 import { Viewer } from '@/tests/harness/viewer';
-import { Relay, type RelayOptions } from './relay';
+import { Relay, type RelayMeter, type RelayOptions } from './relay';
 
 const log = createLog('test', 'error');
 const id = newId('session');
 
+/** What the relay counted. */
+class Meter implements RelayMeter {
+  bytesIn = 0;
+  bytesOut = 0;
+  readonly echoes: number[] = [];
+  readonly hops: string[] = [];
+  observeEcho(ms: number): void {
+    this.echoes.push(ms);
+  }
+  observeHop(hop: string): void {
+    this.hops.push(hop);
+  }
+}
+
+let meter: Meter;
 let directory: string;
 let socketPath: string;
 let host: ScriptedHost;
@@ -22,6 +37,7 @@ let server: Server;
 const clients: WebSocket[] = [];
 
 beforeEach(async () => {
+  meter = new Meter();
   directory = mkdtempSync(join(tmpdir(), 'holdfast-relay-'));
   socketPath = join(directory, 'host.sock');
   host = await ScriptedHost.listen(socketPath);
@@ -42,7 +58,7 @@ async function relayed(changes: Partial<RelayOptions> = {}) {
   const accepted = new Promise<Relay>((resolve) => {
     sockets.on('connection', (ws) => {
       const viewer = { id, epoch: 3, mode: 'write' as const };
-      resolve(new Relay(ws, { socketPath, viewer, log, lives: async () => true, ...changes }));
+      resolve(new Relay(ws, { socketPath, viewer, log, meter, lives: async () => true, ...changes }));
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -172,13 +188,14 @@ describe('Relay', () => {
     expect(await browser.closed).toEqual(closed);
   });
 
-  it('fills its share into a pong, and only there', async () => {
+  it('M4 fills its share into a pong, and only there', async () => {
     const { browser, connection } = await relayed();
     const other = encodeEvent({ event: 'pong', t: 1, gateway: 0, host: 5 });
     connection.send(other);
     browser.control({ op: 'ping', t: 42.5 });
     await vi.waitFor(() => expect(connection.frames).toHaveLength(1));
-    expect(connection.frames[0]).toEqual(Buffer.from(encodeControl({ op: 'ping', t: 42.5 })));
+    const passedOn = decodeHostFrame(connection.frames[0] ?? Buffer.alloc(0));
+    expect(passedOn).toEqual({ type: 'control', message: { op: 'ping', t: 42.5, at: expect.any(Number) } });
     await new Promise((resolve) => setTimeout(resolve, 30));
     connection.send(encodeEvent({ event: 'title', text: '"event":"pong"' }));
     connection.send(encodeEvent({ event: 'pong', t: 42.5, gateway: 0, host: 5 }));
@@ -191,7 +208,64 @@ describe('Relay', () => {
     if (pong?.event !== 'pong') throw new Error('no pong');
     expect(pong).toMatchObject({ t: 42.5, host: 5 });
     expect(pong.gateway).toBeGreaterThan(20);
-    expect(pong.gateway).toBeLessThan(1_000);
+    expect(pong.gateway).toBeLessThan(10_000);
+    expect(meter.hops).toEqual(['gateway', 'host']);
+  });
+
+  it("M4 the answer to the relay's own ping measures the network", async () => {
+    await relayed({ times: { attachMs: 10_000, pingMs: 20 } });
+    await vi.waitFor(() => expect(meter.hops).toContain('network'), 5_000);
+  });
+
+  it('M6 an echo is one keystroke and the first output after it; output without one is none', async () => {
+    const { browser, connection } = await relayed();
+    connection.send(encodeOutput(0, Buffer.from('prompt')));
+    await browser.waitForText('prompt');
+    expect(meter.echoes).toEqual([]);
+    browser.type('ab');
+    browser.type('c');
+    await vi.waitFor(() => expect(connection.frames.filter(([type]) => type === FRAME.input)).toHaveLength(2));
+    connection.send(encodeEvent({ event: 'title', text: 'no output' }));
+    connection.send(encodeOutput(6, Buffer.from('a')));
+    connection.send(encodeOutput(7, Buffer.from('bc')));
+    await browser.waitForText('abc');
+    expect(meter.echoes).toHaveLength(1);
+    expect(meter.echoes[0]).toBeGreaterThan(0);
+  });
+
+  it('M6 what a reader sends is no keystroke', async () => {
+    const { browser, connection } = await relayed({ viewer: { id, epoch: 3, mode: 'read' } });
+    browser.type('x');
+    await vi.waitFor(() => expect(connection.frames).toHaveLength(1));
+    connection.send(encodeOutput(0, Buffer.from('x')));
+    await browser.waitForText('x');
+    expect(meter.echoes).toEqual([]);
+  });
+
+  it('M2 bytes are counted as they pass, both ways', async () => {
+    const { browser, connection } = await relayed();
+    const input = encodeInput(1, new Uint8Array(1_000));
+    const output = encodeOutput(0, new Uint8Array(3_000));
+    browser.send(input);
+    connection.send(output);
+    await browser.waitFor('the output', () => browser.position === 3_000);
+    await vi.waitFor(() => expect(connection.frames).toHaveLength(1));
+    expect(meter.bytesOut).toBe(output.length);
+    // The viewer ACKs what it got.
+    await vi.waitFor(() => expect(meter.bytesIn).toBe(input.length + encodeAck(3_000).length));
+  });
+
+  it.each([
+    ['pings', { op: 'ping', t: 1 } as const],
+    ['sizes', { op: 'resize', cols: 80, rows: 24 } as const],
+  ])('M7 too many %s close with 4429, a burst of 100 does not, and input is not counted', async (_what, message) => {
+    const { browser, connection } = await relayed();
+    for (let n = 0; n < 100; n++) browser.control(message);
+    for (let n = 0; n < 300; n++) browser.type('x');
+    await vi.waitFor(() => expect(connection.frames).toHaveLength(400), 10_000);
+    for (let n = 0; n < 1_000; n++) browser.control(message);
+    expect(await browser.closed).toEqual({ code: 4429, reason: 'rate_limited' });
+    expect(connection.frames.length).toBeLessThan(1_000);
   });
 
   it('V7 a browser that does not read stops its host connection, within bounds, and goes on where it was', async () => {

@@ -1,13 +1,21 @@
 /** One browser socket and its host connection: frames pass both ways unread, with backpressure both ways. */
 import { connect, type Socket } from 'node:net';
-import { performance } from 'node:perf_hooks';
 import type { WebSocket } from 'ws';
 import { z } from 'zod';
 import type { Logger } from '@/lib/log';
 import { CLOSE, closeCode, type ErrorCode } from '@/lib/protocol/errors';
-import { ATTACH_TIMEOUT_MS } from '@/lib/protocol/limits';
-import { decodeViewerFrame, encodeEvent, FRAME, type Mode } from '@/lib/protocol/wire';
-import { decodeLinkFrame, encodeLinkFrame, FrameReader, LINK_FRAME, toGatewaySchema, writeFrame } from './link';
+import { ATTACH_TIMEOUT_MS, CONTROL_BURST_MAX, CONTROL_PER_SECOND_MAX } from '@/lib/protocol/limits';
+import { decodeViewerFrame, encodeControl, encodeEvent, FRAME, type Mode } from '@/lib/protocol/wire';
+import {
+  decodeLinkFrame,
+  encodeLinkFrame,
+  FrameReader,
+  LINK_FRAME,
+  monotonicMs,
+  toGatewaySchema,
+  writeFrame,
+} from './link';
+import { TokenBucket } from './token-bucket';
 
 /** Bytes waiting for the browser above which the host is not read, and below which it is read again. */
 const OUTGOING_HIGH_BYTES = 1024 * 1024;
@@ -20,15 +28,33 @@ const FLUSH_DEADLINE_MS = 2_000;
 const PING_BYTES_MAX = 256;
 const PINGS_MAX = 16;
 
+/** Output that comes later than this after a keystroke is no echo of it (ms). */
+const ECHO_MAX_MS = 5_000;
+
+/** The parts of the way of a ping that the gateway can tell apart. */
+export type Hop = 'network' | 'gateway' | 'host';
+
+/** What relays count: plain numbers for what comes often, a call for what comes with a keystroke or a ping. */
+export type RelayMeter = {
+  /** Bytes of frames from browsers and to them, without what WebSocket and TCP add. */
+  bytesIn: number;
+  bytesOut: number;
+  /** From a keystroke, when none waited for an answer, to the first output after it. */
+  observeEcho(ms: number): void;
+  observeHop(hop: Hop, ms: number): void;
+};
+
 /** Times of a relay (ms). */
 export type RelayTimes = { attachMs: number; pingMs: number };
-const TIMES: RelayTimes = { attachMs: ATTACH_TIMEOUT_MS, pingMs: 15_000 };
+/** What a relay takes when it is given no others: a silent browser is freed within three pings, 45 s. */
+export const RELAY_TIMES: RelayTimes = { attachMs: ATTACH_TIMEOUT_MS, pingMs: 15_000 };
 
 /** What a relay connects, and whom it asks when the host is lost. */
 export type RelayOptions = {
   socketPath: string;
   viewer: { id: string; epoch: number; mode: Mode };
   log: Logger;
+  meter: RelayMeter;
   /** Whether the session still lives, after its host connection was lost. */
   lives(): Promise<boolean>;
   times?: RelayTimes;
@@ -58,11 +84,15 @@ export class Relay {
   readonly #pingTimer: NodeJS.Timeout;
   /** Pings on their way through the host: the time that the browser wrote, and ours. */
   readonly #pings: { t: number; sentAt: number }[] = [];
+  readonly #controls = new TokenBucket(CONTROL_PER_SECOND_MAX, CONTROL_BURST_MAX);
+  /** When the oldest keystroke was passed on that no output has followed, and our own ping that no pong has followed. */
+  #typedAt: number | null = null;
+  #pingedAt: number | null = null;
   #missedPings = 0;
   #isClosing = false;
 
   constructor(ws: WebSocket, options: RelayOptions) {
-    const { attachMs, pingMs } = options.times ?? TIMES;
+    const { attachMs, pingMs } = options.times ?? RELAY_TIMES;
     this.#ws = ws;
     this.#options = options;
     this.#attachTimer = setTimeout(() => this.close('timeout'), attachMs);
@@ -70,6 +100,8 @@ export class Relay {
     ws.on('message', (data, isBinary) => this.#fromBrowser(data, isBinary));
     ws.on('pong', () => {
       this.#missedPings = 0;
+      if (this.#pingedAt !== null) options.meter.observeHop('network', monotonicMs() - this.#pingedAt);
+      this.#pingedAt = null;
     });
     ws.on('error', (err) => {
       options.log.debug({ err }, 'browser socket failed');
@@ -120,15 +152,48 @@ export class Relay {
     }
     clearTimeout(this.#attachTimer);
     this.#missedPings = 0;
-    const t = pingTime(data);
-    if (t !== null && this.#pings.length < PINGS_MAX) this.#pings.push({ t, sentAt: performance.now() });
-    if (!writeFrame(this.#host, data)) this.#ws.pause();
+    this.#options.meter.bytesIn += data.length;
+    let frame: Uint8Array = data;
+    if (data[0] === FRAME.input) {
+      this.#typed();
+    } else if (data[0] === FRAME.control) {
+      if (!this.#controls.take()) {
+        this.close('rate_limited');
+        return;
+      }
+      frame = this.#stampPing(data);
+    }
+    if (!writeFrame(this.#host, frame)) this.#ws.pause();
+  }
+
+  #typed(): void {
+    if (this.#options.viewer.mode !== 'write') return;
+    const now = monotonicMs();
+    if (this.#typedAt === null || now - this.#typedAt > ECHO_MAX_MS) this.#typedAt = now;
+  }
+
+  #echoed(typedAt: number): void {
+    this.#typedAt = null;
+    const ms = monotonicMs() - typedAt;
+    if (ms <= ECHO_MAX_MS) this.#options.meter.observeEcho(ms);
+  }
+
+  /** Writes into a ping when it is passed on, so that the host can tell how long it waited there; other frames stay. */
+  #stampPing(frame: Buffer): Uint8Array {
+    const t = pingTime(frame);
+    if (t === null || this.#pings.length >= PINGS_MAX) return frame;
+    const sentAt = monotonicMs();
+    this.#pings.push({ t, sentAt });
+    return encodeControl({ op: 'ping', t, at: sentAt });
   }
 
   #fromHost(frame: Buffer): void {
     if (this.#isClosing) return;
     switch (frame[0]) {
       case FRAME.output:
+        if (this.#typedAt !== null) this.#echoed(this.#typedAt);
+        this.#toBrowser(frame);
+        return;
       case FRAME.snapshot:
         this.#toBrowser(frame);
         return;
@@ -147,6 +212,7 @@ export class Relay {
   }
 
   #toBrowser(frame: Uint8Array): void {
+    this.#options.meter.bytesOut += frame.length;
     this.#ws.send(frame, BINARY, this.#onSent);
     if (this.#ws.bufferedAmount > OUTGOING_HIGH_BYTES) this.#host.pause();
   }
@@ -155,7 +221,7 @@ export class Relay {
     if (this.#host.isPaused() && this.#ws.bufferedAmount < OUTGOING_LOW_BYTES) this.#host.resume();
   };
 
-  /** Writes our own share into a pong: the way to the host and back, without the time that the host held it. */
+  /** Writes our own share into a pong: the time since we passed the ping on, without what the host says is its own. */
   #completePong(frame: Buffer): Uint8Array {
     if (!frame.subarray(1, 1 + PONG_START.length).equals(PONG_START)) return frame;
     const decoded = decodeViewerFrame(frame);
@@ -164,7 +230,9 @@ export class Relay {
     const index = this.#pings.findIndex(({ t }) => t === pong.t);
     const [ping] = index < 0 ? [] : this.#pings.splice(0, index + 1).slice(-1);
     if (!ping) return frame;
-    const gateway = Math.max(0, performance.now() - ping.sentAt - pong.host);
+    const gateway = Math.max(0, monotonicMs() - ping.sentAt - pong.host);
+    this.#options.meter.observeHop('gateway', gateway);
+    if (pong.host > 0) this.#options.meter.observeHop('host', pong.host); // an older host does not know its share
     return encodeEvent({ ...pong, gateway: Math.round(gateway * 1000) / 1000 });
   }
 
@@ -172,6 +240,7 @@ export class Relay {
     if (this.#ws.isPaused) return; // we do not read, so that we cannot know
     if (this.#missedPings < PING_MISSES_MAX) {
       this.#missedPings++;
+      this.#pingedAt ??= monotonicMs(); // pongs come in order: the next one answers the oldest ping
       this.#ws.ping();
     } else {
       this.terminate();

@@ -80,7 +80,8 @@ export const controlSchema = z.discriminatedUnion('op', [
     colours: coloursSchema.optional(),
   }),
   z.object({ op: z.literal('signal'), name: signalSchema }),
-  z.object({ op: z.literal('ping'), t: z.number() }),
+  /** `at` is written by the gateway: when it passed the ping on, by the clock that it shares with its hosts (ms). */
+  z.object({ op: z.literal('ping'), t: z.number(), at: z.number().optional() }),
   z.object({ op: z.literal('take') }),
   z.object({ op: z.literal('keep') }),
 ]);

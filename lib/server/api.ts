@@ -7,16 +7,17 @@ import type { ErrorAnswer } from '@/lib/protocol/rest';
 import { type Caller, identify } from './auth';
 import { parse, readJson } from './body';
 import { type Context, getContext } from './context';
+import { patternOf } from './metrics';
 
 const VERBS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 type Verb = (typeof VERBS)[number];
 type Verbs = Record<Verb | 'HEAD' | 'OPTIONS', RouteFunction>;
 
-/** A function that Next calls for one verb of a URL. */
-export type RouteFunction = (
-  request: Request,
-  segment: { params: Promise<Record<string, string | string[] | undefined>> },
-) => Promise<Response>;
+/** What stands in a URL for the placeholders of its route. */
+type Params = Record<string, string | string[] | undefined>;
+
+/** A function that Next calls for one verb of a URL; a URL without placeholders has no params. */
+export type RouteFunction = (request: Request, segment: { params: Promise<Params | undefined> }) => Promise<Response>;
 
 /** Schemas of what a route takes; what is not named is not read. */
 type Shape = { body?: z.ZodType; query?: z.ZodType; params?: z.ZodType };
@@ -82,17 +83,17 @@ export function unknownRoute(): Verbs {
   return { GET: refuse, POST: refuse, PUT: refuse, PATCH: refuse, DELETE: refuse, HEAD: refuse, OPTIONS: refuse };
 }
 
-function answering(
-  run: (call: Call, params: Record<string, string | string[] | undefined>) => Promise<Reply | Response>,
-): RouteFunction {
+function answering(run: (call: Call, params: Params) => Promise<Reply | Response>): RouteFunction {
   return async (request, segment) => {
     const requestId = randomUUID();
+    const startedAt = performance.now();
+    const params = (await segment.params) ?? {};
     let context: Context | null = null;
     let response: Response;
     try {
       context = getContext();
       const call = { context, request, origin: checkSource(context, request.headers) };
-      const reply = await run(call, await segment.params);
+      const reply = await run(call, params);
       response = reply instanceof Response ? reply : Response.json(reply.json, reply);
     } catch (error) {
       if (!(error instanceof AppError)) {
@@ -101,13 +102,25 @@ function answering(
         log.error({ err: error, requestId, method: request.method, path }, 'request failed');
       }
       response = refusal(error, requestId);
+      context?.metrics.count('holdfast_errors_total', { code: errorPayload(error).code });
     }
+    if (context) countRequest(context, request, { params, status: response.status, ms: performance.now() - startedAt });
     response.headers.set('X-Request-Id', requestId);
     if (!response.headers.has('Cache-Control')) response.headers.set('Cache-Control', 'no-store');
     // A connection that stays open would keep the server from ending.
     if (context?.closing.aborted) response.headers.set('Connection', 'close');
     return response;
   };
+}
+
+function countRequest(
+  { metrics }: Context,
+  { url, method }: Request,
+  answer: { params: Params; status: number; ms: number },
+): void {
+  const route = patternOf(new URL(url).pathname, answer.params);
+  metrics.count('holdfast_http_requests_total', { route, method, status: String(answer.status) });
+  metrics.observe('holdfast_http_request_seconds', { route, method }, answer.ms / 1000);
 }
 
 function refusal(error: unknown, requestId: string): Response {
@@ -149,11 +162,7 @@ function checkForgery({ request, origin }: Call): void {
   throw new AppError('forbidden', 'A change by cookie needs an Origin.', { details: { reason: 'origin' } });
 }
 
-async function read<S extends Shape>(
-  shape: S,
-  request: Request,
-  params: Record<string, string | string[] | undefined>,
-): Promise<Parts<S>> {
+async function read<S extends Shape>(shape: S, request: Request, params: Params): Promise<Parts<S>> {
   const parts = {
     params: shape.params && parse(shape.params, params, 'The address'),
     query: shape.query && parse(shape.query, readQuery(request), 'The query'),

@@ -1,10 +1,10 @@
 /** Who calls: the login cookie of a browser, or the machine token of a script. The only importer of next-auth. */
-import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { cookies, headers as pageHeaders } from 'next/headers';
 import { decode, encode } from 'next-auth/jwt';
 import { z } from 'zod';
 import { AppError } from '@/lib/protocol/errors';
-import { redeemLoginToken } from '@/lib/secrets';
+import { isSameSecret, redeemLoginToken } from '@/lib/secrets';
 import { type Context, getContext } from './context';
 import { isCode } from './reconcile';
 import { COOKIE_TTL_S } from './sign-outs';
@@ -71,7 +71,7 @@ export async function identify(context: Context, headers: Headers): Promise<Call
       throw new AppError('forbidden', 'The machine token is for programs, not for pages: send no Origin header.');
     }
     const token = /^Bearer ([A-Za-z0-9_-]{16,256})$/.exec(authorization)?.[1];
-    if (token === undefined || !isSame(token, context.secrets.machineToken)) throw unauthorized();
+    if (token === undefined || !isSameSecret(token, context.secrets.machineToken)) throw unauthorized();
     return { userId: LOCAL_USER, sid: 'machine', via: 'token' };
   }
   const value = readCookie(headers.get('cookie') ?? '', cookieName(context));
@@ -92,11 +92,6 @@ export async function getPageCaller(): Promise<Caller | null> {
 
 function unauthorized(): AppError {
   return new AppError('unauthorized', 'Sign in first: open the link that `npm start` or `npm run open` printed.');
-}
-
-function isSame(given: string, expected: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(expected));
 }
 
 function readCookie(header: string, name: string): string | null {

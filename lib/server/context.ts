@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { type Config, loadConfig } from '@/lib/config';
 import { createLog, type Logger } from '@/lib/log';
+import { Metrics } from '@/lib/metrics';
 import { loadSecret } from '@/lib/secrets';
 import { Coalesced } from './coalesced';
 import { ControlClient } from './control';
@@ -20,6 +21,7 @@ export type Context = {
   readonly sessions: SessionStore;
   readonly control: ControlClient;
   readonly events: EventHub;
+  readonly metrics: Metrics;
   /** Ids of sessions by the `Idempotency-Key` that made them. */
   readonly creations: RecentResults<string>;
   /** Answers of `restore: true` under way, so that two at once make one session. */
@@ -45,6 +47,7 @@ function createContext(config: Config): Context {
   const stop = new AbortController();
   const control = new ControlClient(controlSocket(config));
   const events = new EventHub();
+  const metrics = new Metrics('web');
   const context: Context = {
     config,
     log: createLog('web', config.logLevel),
@@ -52,6 +55,7 @@ function createContext(config: Config): Context {
     sessions: new MemorySessionStore(),
     control,
     events,
+    metrics,
     creations: new RecentResults(),
     restores: new Map(),
     ending: new Set(),
@@ -66,6 +70,7 @@ function createContext(config: Config): Context {
     close: () => {
       stop.abort();
       events.close();
+      metrics.close();
       control.close();
       process.off('SIGTERM', context.close);
     },

@@ -22,6 +22,11 @@ export class EventHub {
   #isReachable: boolean | null = null;
   #isClosed = false;
 
+  /** Open streams. */
+  get size(): number {
+    return this.#subscribers.size;
+  }
+
   /** Whether the sidecar answered last, or null before the first time. */
   get isSidecarReachable(): boolean | null {
     return this.#isReachable;

@@ -8,6 +8,7 @@ const DOCUMENTS = [
   'ARCHITECTURE.md',
   'CONTRIBUTING.md',
   'docs/spec.md',
+  'docs/metrics.md',
   ...readdirSync('docs/adr').map((name) => join('docs/adr', name)),
 ];
 

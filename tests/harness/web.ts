@@ -117,7 +117,9 @@ export class Web {
     for (const route of sorted) {
       const params = matchRoute(route.url, path);
       const run = z.enum(VERBS).parse(method);
-      if (params) return route.verbs[run](request, { params: Promise.resolve(params) });
+      if (!params) continue;
+      const given = Object.keys(params).length > 0 ? params : undefined;
+      return route.verbs[run](request, { params: Promise.resolve(given) });
     }
     throw new Error(`no route file for ${path}`);
   }

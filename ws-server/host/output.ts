@@ -52,6 +52,11 @@ export class Output implements Stream {
     this.#screen = new Screen(size, events);
   }
 
+  /** Memory of ring and screen (bytes). */
+  get bytes(): number {
+    return this.ring.bytes + (this.#screen?.bytes ?? this.#last?.snapshot.text.length ?? 0);
+  }
+
   append(chunk: Buffer): void {
     this.ring.append(chunk);
     this.marks.forget(this.ring.start);

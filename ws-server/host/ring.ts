@@ -27,6 +27,11 @@ export class Ring {
     return this.#end;
   }
 
+  /** Memory that is held (bytes). */
+  get bytes(): number {
+    return this.#blocks.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  }
+
   append(data: Uint8Array): void {
     let offset = 0;
     while (offset < data.length) {

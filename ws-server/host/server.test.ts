@@ -22,6 +22,7 @@ import {
   encodeLinkFrame,
   FrameReader,
   LINK_FRAME,
+  monotonicMs,
   toGatewaySchema,
   writeFrame,
 } from '@/ws-server/link';
@@ -165,6 +166,22 @@ class Probe {
 }
 
 const until = (check: () => void) => vi.waitFor(check, WAIT);
+
+describe('pings', () => {
+  it('M4 the pong holds the time since the gateway passed the ping on, the time that the host was busy included', async () => {
+    const probe = new Probe(await open('exec cat')).attach();
+    await vi.waitFor(() => expect(probe.all('attached')).toHaveLength(1), WAIT);
+    probe.control({ op: 'ping', t: 7, at: monotonicMs() });
+    const until = performance.now() + 100;
+    while (performance.now() < until); // this process is the host: its ping waits
+    await vi.waitFor(() => expect(probe.all('pong')).toHaveLength(1), WAIT);
+    expect(probe.all('pong')[0]).toMatchObject({ t: 7, gateway: 0 });
+    expect(probe.all('pong')[0]?.host).toBeGreaterThanOrEqual(100);
+    probe.control({ op: 'ping', t: 8 });
+    await vi.waitFor(() => expect(probe.all('pong')).toHaveLength(2), WAIT);
+    expect(probe.all('pong')[1]).toMatchObject({ t: 8, host: 0 });
+  });
+});
 
 describe('attach', () => {
   it('V3 a viewer without a cursor gets attached, then a SNAPSHOT, then what follows', async () => {

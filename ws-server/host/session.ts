@@ -3,7 +3,7 @@ import type { ExitFacts, Label, LiveSession, SessionType } from '@/lib/protocol/
 import { AppError } from '@/lib/protocol/errors';
 import { WINDOW_BYTES } from '@/lib/protocol/limits';
 import { type Attach, type Control, type Mode, type SignalName, type Size, WIRE_REVISION } from '@/lib/protocol/wire';
-import type { Launch } from '@/ws-server/link';
+import { type Launch, monotonicMs } from '@/ws-server/link';
 import { Audience } from './audience';
 import { endTerminal } from './ending';
 import { InputLog } from './input-log';
@@ -47,6 +47,11 @@ export type SessionOptions = Size & {
   /** Called when the emulator threw on some output. */
   onFault: (error: unknown) => void;
 };
+
+/** How long the host has held a ping (ms), the time that its event loop was busy included; 0 when the gateway did not say. */
+function heldMs(passedOnAt: number | undefined): number {
+  return passedOnAt === undefined ? 0 : Math.max(0, Math.round((monotonicMs() - passedOnAt) * 1000) / 1000);
+}
 
 export class Session {
   readonly id: string;
@@ -92,6 +97,11 @@ export class Session {
       { data: (chunk) => this.#received(chunk), exit: (code, signal) => this.#exited(code, signal) },
     );
     this.#leader = { pid: this.#pty.pid, startTime: startTimeOf(this.#pty.pid) };
+  }
+
+  /** Memory that its output holds (bytes). */
+  get bytes(): number {
+    return this.#output.bytes;
   }
 
   get isEnded(): boolean {
@@ -183,7 +193,7 @@ export class Session {
   control(viewer: Viewer, message: Exclude<Control, { op: 'attach' }>): void {
     switch (message.op) {
       case 'ping':
-        viewer.send({ event: 'pong', t: message.t, gateway: 0, host: 0 });
+        viewer.send({ event: 'pong', t: message.t, gateway: 0, host: heldMs(message.at) });
         return;
       case 'resize':
         viewer.size = { cols: message.cols, rows: message.rows };
