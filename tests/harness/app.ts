@@ -149,6 +149,13 @@ export class App {
     }
   }
 
+  /** The pid of the process that the user has started. */
+  get launcherPid(): number {
+    const pid = this.#launcher?.pid;
+    if (pid === undefined) throw new Error('no launcher runs');
+    return pid;
+  }
+
   /** The pid of web or sidecar now. */
   pidOf(name: 'web' | 'sidecar'): number {
     const file = join(this.runDir, 'children', `${name}.json`);
