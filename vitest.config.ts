@@ -12,6 +12,7 @@ export default defineConfig({
       'ws-server/**/*.test.ts',
       'components/**/*.test.{ts,tsx}',
       'cli/**/*.test.ts',
+      'bench/**/*.test.ts',
       'tests/contract/**/*.test.ts',
     ],
     environment: 'node',

@@ -94,7 +94,7 @@ const settingsSchema = z.object({
   HOLDFAST_JOURNAL_DAYS: whole('a number of days', 3650).default(7),
   HOLDFAST_METRICS_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
   HOLDFAST_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
-  MAX_SESSIONS_PER_BACKEND: limit(100).default(10),
+  MAX_SESSIONS_PER_BACKEND: limit(1000).default(10),
   BACKEND_POOL_SIZE: limit(1000).default(20),
   BACKEND_POOL_FLOOR: limit(1000).default(1),
   SERVER_ID: z

@@ -31,7 +31,7 @@ describe.each(DOCUMENTS)('%s', (document) => {
   test('L15 names only files that exist', () => {
     const text = read(document);
     const links = [...text.matchAll(/\]\(([^)#]+)\)/g)].map(([, target = '']) => join(dirname(document), target));
-    const folders = '(?:app|components|lib|ws-server|cli|tests|docs|\\.ci)';
+    const folders = '(?:app|bench|components|lib|ws-server|cli|tests|docs|\\.ci)';
     const names = [...text.matchAll(new RegExp(`\`(${folders}/[\\w./[\\]-]+\\.\\w+)\``, 'g'))].map(
       ([, name = '']) => name,
     );
@@ -48,7 +48,7 @@ test('L15 every rule of the specification has one number', () => {
 
 test('L15 every rule of the specification is proved by a test, and tests name only rules that are there', () => {
   const rules = [...read('docs/spec.md').matchAll(/^- \*\*([A-Z]\d+)\*\*/gm)].map(([, number = '']) => number);
-  const tests = ['app', 'cli', 'components', 'lib', 'tests', 'ws-server']
+  const tests = ['app', 'bench', 'cli', 'components', 'lib', 'tests', 'ws-server']
     .flatMap((folder) => readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)))
     .filter((name) => /\.(test\.tsx?|spec\.ts)$/.test(name));
   // A title is the first argument of a call and begins with its rules.
