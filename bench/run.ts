@@ -35,9 +35,9 @@ const CASES: readonly Case[] = [
   open,
   reattach,
   restart,
+  many,
   idle,
   connections,
-  many,
   churn,
 ];
 
@@ -70,16 +70,16 @@ const QUICK: Scale = {
   rounds: 1,
   logBytes: 40e6,
   yesLines: 4_000_000,
-  echoSamples: 300,
+  echoSamples: 250,
   floodSeconds: 2,
   drawSecondsMax: 3,
   opens: 10,
   idleSteps: [10, 100],
   idleExtraSteps: [],
   reattaches: 2,
-  connections: 200,
-  manySessions: 20,
-  cycles: 100,
+  connections: 500,
+  manySessions: 10,
+  cycles: 50,
 };
 
 const USAGE = `Usage: npm run bench -- [options]

@@ -9,7 +9,7 @@ import { PROMPT } from '../text';
 import { ready, waitForQuiet, waitForText } from '../wait';
 import { type Case, OURS, type Sizes } from './case';
 
-const QUIET_MS = 500;
+const QUIET_MS = 400;
 const AWAY_LINES = 3_000;
 
 type Scene = {

@@ -84,7 +84,7 @@ async function run(peer: Peer, { command, printed }: Input): Promise<Values> {
   const values: Values = {
     speed: wanted.length / 1e3 / (endedAt - startedAt),
     cpu: (cpuSeconds / wanted.length) * 1e8,
-    missing: isEqual ? 0 : Math.max(1, missing),
+    missing: isEqual ? 0 : Math.max(1, missing, terminal.skippedBytes),
   };
   if (terminal.id !== null) {
     const key = `${command} ${wanted.length}`;
