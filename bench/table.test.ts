@@ -9,12 +9,12 @@ const row: Row = {
   target: { text: '≤ naive + 0.25', isReached: ({ naive, holdfast }) => holdfast <= naive + 0.25 },
 };
 
-test('B1 each value has the median of its rounds; one that a round lacks counts in the others', () => {
+test('N9 each value has the median of its rounds; one that a round lacks counts in the others', () => {
   expect(mediansOf([{ a: 1, b: 10 }, { a: 3 }, { a: 2, b: 20 }])).toEqual({ a: 2, b: 15 });
   expect(mediansOf([])).toEqual({});
 });
 
-test('B1 a target is judged on the medians beside naive', () => {
+test('N9 a target is judged on the medians beside naive', () => {
   expect(fill(row, { p50: 0.5 }, { p50: 0.7 })).toEqual({
     label: 'echo, ms',
     naive: '0.50',
@@ -27,17 +27,17 @@ test('B1 a target is judged on the medians beside naive', () => {
   expect(fill({ ...row, beside: 'ratio' }, { p50: 0.5 }, { p50: 0.25 }).beside).toBe('× 0.50');
 });
 
-test('B1 what was not measured reaches no target', () => {
+test('N9 what was not measured reaches no target', () => {
   expect(fill(row, { p50: 0.5 }, {})).toMatchObject({ holdfast: '–', beside: '', reached: 'NO' });
   expect(fill(row, {}, { p50: 0.5 })).toMatchObject({ naive: '–', beside: '', reached: 'NO' });
 });
 
-test('B1 a row without a target is neither reached nor missed', () => {
+test('N9 a row without a target is neither reached nor missed', () => {
   const { target: _, ...plain } = row;
   expect(fill(plain, {}, {})).toMatchObject({ target: '', reached: '' });
 });
 
-test('B1 the table has one line for each row and columns of one width', () => {
+test('N9 the table has one line for each row and columns of one width', () => {
   const lines = format([fill(row, { p50: 0.5 }, { p50: 0.7 }), fill(row, { p50: 100 }, { p50: 200 })]).split('\n');
   expect(lines).toHaveLength(4);
   expect(new Set(lines.map((line) => line.length)).size).toBe(1);

@@ -8,7 +8,7 @@ import { Finder } from './wait';
 const directory = mkdtempSync(join(tmpdir(), 'hf-text-'));
 afterAll(() => rmSync(directory, { recursive: true }));
 
-test('B2 a generated log is the same each time, of whole lines, and about as long as wanted', () => {
+test('N10 a generated log is the same each time, of whole lines, and about as long as wanted', () => {
   const [first, second] = [join(directory, 'first'), join(directory, 'second')];
   writeLog(first, 300_000);
   writeLog(second, 300_000);
@@ -20,13 +20,13 @@ test('B2 a generated log is the same each time, of whole lines, and about as lon
   expect(text).toContain('\x1b[32m');
 });
 
-test('B2 the expected output has a CR before each LF', () => {
+test('N10 the expected output has a CR before each LF', () => {
   const file = join(directory, 'lines');
   writeFileSync(file, '\none\n\ntwo');
   expect(throughPty(file).toString()).toBe('\r\none\r\n\r\ntwo');
 });
 
-test('B2 output is compared byte by byte between its marks', () => {
+test('N10 output is compared byte by byte between its marks', () => {
   const printed = Buffer.from('abcdef\r\n');
   const chunks = (text: string) => [
     Buffer.from(`prompt ${BEGIN.slice(0, 4)}`),
@@ -38,7 +38,7 @@ test('B2 output is compared byte by byte between its marks', () => {
   expect(compareOutput([Buffer.from('nothing')], printed)).toEqual({ missing: 8, isEqual: false });
 });
 
-test('B2 a text is found across two chunks, once', () => {
+test('N10 a text is found across two chunks, once', () => {
   const finder = new Finder('ready');
   expect(['re', 'a', 'dy', ' ready', 'x'].map((text) => finder.push(Buffer.from(text)))).toEqual([
     false,
