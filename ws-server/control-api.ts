@@ -5,8 +5,10 @@ import { connect } from 'node:net';
 import { z } from 'zod';
 import type { Logger } from '@/lib/log';
 import {
+  type ArchiveReply,
   type ControlEvent,
   directoryRequestSchema,
+  historyRequestSchema,
   type InfoReply,
   type Label,
   type LiveSession,
@@ -22,6 +24,7 @@ import { AppError, errorPayload, httpStatus } from '@/lib/protocol/errors';
 import { sessionIdSchema } from '@/lib/protocol/ids';
 import { BODY_BYTES_MAX } from '@/lib/protocol/limits';
 import { type Launch, READ_BYTES_MAX } from './link';
+import { OutputReader } from './output-reader';
 import type { Pool } from './pool';
 
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -82,6 +85,8 @@ function routesOf({ instanceId, pool, info, launch, revoke }: ControlOptions): R
   const reply = (session: LiveSession): SessionReply => ({ instanceId, session });
   const all = /^\/v1\/sessions$/;
   const one = /^\/v1\/sessions\/([^/]+)$/;
+  const output = new OutputReader(pool);
+  const archived = /^\/v1\/archive\/([^/]+)$/;
   return [
     { method: 'GET', path: /^\/v1\/info$/, run: (): InfoReply => ({ instanceId, ...info() }) },
     {
@@ -117,12 +122,41 @@ function routesOf({ instanceId, pool, info, launch, revoke }: ControlOptions): R
       method: 'GET',
       path: /^\/v1\/sessions\/([^/]+)\/output$/,
       run: async ({ id, query, response }) => {
-        const { position, end, data } = await pool.read(id, parse(rangeSchema, Object.fromEntries(query)));
+        const { position, end, data } = await output.read(id, parse(rangeSchema, Object.fromEntries(query)));
         const head = { 'Content-Type': 'application/octet-stream', 'X-Position': position, 'X-End': end };
         response.writeHead(200, head).end(data);
       },
     },
-    { method: 'GET', path: /^\/v1\/sessions\/([^/]+)\/lines$/, run: async ({ id }) => pool.lines(id) },
+    { method: 'GET', path: /^\/v1\/sessions\/([^/]+)\/lines$/, run: async ({ id }) => output.lines(id) },
+    {
+      method: 'GET',
+      path: /^\/v1\/sessions\/([^/]+)\/history$/,
+      run: async ({ id, query, response }) => {
+        const request = parse(historyRequestSchema, Object.fromEntries(query));
+        const { position, end, start, data } = await output.history(id, request);
+        const head = {
+          'Content-Type': 'application/octet-stream',
+          'X-Position': position,
+          'X-End': end,
+          'X-Start': start,
+        };
+        response.writeHead(200, head).end(data);
+      },
+    },
+    {
+      method: 'GET',
+      path: /^\/v1\/archive$/,
+      run: async (): Promise<ArchiveReply> => ({ instanceId, sessions: await output.archive() }),
+    },
+    { method: 'GET', path: archived, run: ({ id }) => output.archived(id) },
+    {
+      method: 'DELETE',
+      path: archived,
+      run: async ({ id }) => {
+        await output.forget(id);
+        return {};
+      },
+    },
     {
       method: 'POST',
       path: /^\/v1\/revoke$/,

@@ -7,15 +7,16 @@ import type { Config } from '@/lib/config';
 import type { Logger } from '@/lib/log';
 import { mayReadMetrics } from '@/lib/metrics-access';
 import type { RevokeRequest } from '@/lib/protocol/control';
-import { closeCode, type ErrorCode, httpStatus } from '@/lib/protocol/errors';
+import { closeCode, type ErrorCode, errorPayload, httpStatus } from '@/lib/protocol/errors';
 import { sessionIdSchema } from '@/lib/protocol/ids';
 import { FRAME_BYTES_MAX } from '@/lib/protocol/limits';
 import type { ErrorAnswer } from '@/lib/protocol/rest';
 import { SUBPROTOCOL, TICKET_PREFIX } from '@/lib/protocol/wire';
 import type { TicketClaims } from '@/lib/ticket';
 import type { GatewayMetrics } from './metrics';
+import { OutputReader } from './output-reader';
 import type { Pool } from './pool';
-import { Relay } from './relay';
+import { Relay, type RelayOptions } from './relay';
 import { isRevokedBy, type Tickets } from './tickets';
 
 const HEADER_BYTES_MAX = 16 * 1024;
@@ -82,6 +83,7 @@ function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
 /** The public server of the gateway. */
 export class Gateway {
   readonly #options: GatewayOptions;
+  readonly #output: OutputReader;
   readonly #server: Server;
   readonly #sockets: WebSocketServer;
   readonly #viewers = new Set<Viewer>();
@@ -89,6 +91,7 @@ export class Gateway {
 
   constructor(options: GatewayOptions) {
     this.#options = options;
+    this.#output = new OutputReader(options.pool);
     this.#sockets = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -243,20 +246,40 @@ export class Gateway {
       return;
     }
     const place = pool.find(session);
-    if (!place) {
-      refuse('not_found');
-      return;
-    }
-    if (claims.epoch < place.session.epoch) {
+    if (place && claims.epoch < place.session.epoch) {
       refuse('epoch_superseded');
       return;
     }
+    if (place) {
+      this.#relay(ws, claims, { socketPath: place.socketPath, lives: () => pool.lives(session) });
+      return;
+    }
+    // Any host can show what a journal has left of it.
+    ws.on('error', (err) => log.debug({ err }, 'waiting socket failed'));
+    ws.pause();
+    pool
+      .anyHost()
+      .then(({ socketPath }) => {
+        if (ws.readyState !== ws.OPEN) return;
+        this.#relay(ws, claims, { socketPath, lives: async () => true });
+        ws.resume();
+      })
+      .catch((error: unknown) => {
+        ws.resume();
+        refuse(errorPayload(error).code);
+      });
+  }
+
+  #relay(ws: WebSocket, claims: TicketClaims, host: Pick<RelayOptions, 'socketPath' | 'lives'>): void {
+    const { session, epoch, mode } = claims;
+    const { metrics } = this.#options;
+    const log = this.#options.log.child({ session });
     const relay = new Relay(ws, {
-      socketPath: place.socketPath,
-      viewer: { id: session, epoch: claims.epoch, mode: claims.mode },
+      ...host,
+      viewer: { id: session, epoch, mode },
       log,
       meter: metrics,
-      lives: () => pool.lives(session),
+      loss: () => this.#output.archived(session).then(({ exit }) => exit),
     });
     const viewer = { relay, claims };
     this.#viewers.add(viewer);

@@ -24,8 +24,8 @@ import { modeSchema } from '@/lib/protocol/wire';
 export const LINK_REVISION = 1;
 /** First byte of a LINK frame; the other types are those of the terminal wire. */
 export const LINK_FRAME = 0xf0;
-/** Largest frame on the link (bytes): a snapshot and its header, or an answer on the control connection. */
-const LINK_FRAME_BYTES_MAX = SNAPSHOT_BYTES_MAX + 64 * 1024;
+/** Largest frame on the link (bytes): a page of history, which is a snapshot and 4 MiB of output in base64. */
+const LINK_FRAME_BYTES_MAX = 3 * SNAPSHOT_BYTES_MAX;
 /** Most bytes that one `read` call returns. */
 export const READ_BYTES_MAX = 1024 * 1024;
 
@@ -81,8 +81,8 @@ export const CALLS = {
     args: z.object({ stage: z.enum(['caches', 'scrollback', 'viewers', 'end']), ids: z.array(sessionIdSchema) }),
     result: z.object({ freedBytes: z.number(), ended: z.array(sessionIdSchema) }),
   },
-  /** Journals of sessions that live in no host; any host can read them. */
-  archive: { args: z.object({}), result: z.array(archivedSessionSchema) },
+  /** Journals of sessions that are over, or only that of `id`; any host can read them. */
+  archive: { args: z.object({ id: sessionIdSchema.optional() }), result: z.array(archivedSessionSchema) },
   forget: { args: z.object({ id: sessionIdSchema }), result: z.object({}) },
   /** A page of history, live or archived: frames of the wire, each behind its 4-byte length. */
   history: {

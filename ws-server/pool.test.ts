@@ -338,6 +338,20 @@ describe('Pool: opening', () => {
     await pool.discover();
     events.length = 0;
     await pool.open(request({ id: old.id, epoch: 2 }), launch);
+    // Its host has the last screen of the older one, and takes it over.
+    expect(calls.map(({ call }) => call)).toEqual(['open']);
+    expect(pool.find(old.id)?.session.epoch).toBe(2);
+    expect(events.map(({ event }) => event)).toEqual(['gone', 'session']);
+  });
+
+  it('R10 a higher epoch ends the older incarnation that still runs', async () => {
+    const old = liveSession({ id: newId('session'), epoch: 1 });
+    const calls: Call[] = [];
+    await listen('aaaaaaaa', { greeting: { sessions: [old] }, onCall: obliging(calls) });
+    const { pool, events } = makePool();
+    await pool.discover();
+    events.length = 0;
+    await pool.open(request({ id: old.id, epoch: 2 }), launch);
     expect(calls.map(({ call }) => call)).toEqual(['end', 'open']);
     expect(calls[0]?.args).toEqual({ id: old.id, epoch: 1, forget: true });
     expect(pool.find(old.id)?.session.epoch).toBe(2);

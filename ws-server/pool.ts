@@ -4,7 +4,6 @@ import type { Config } from '@/lib/config';
 import type { Logger } from '@/lib/log';
 import type { DirectoryRequest, Label, LiveSession, OpenRequest } from '@/lib/protocol/control';
 import { AppError } from '@/lib/protocol/errors';
-import { OUTPUT_LINES_MAX } from '@/lib/protocol/limits';
 import { Backend, type BackendContext, type PoolEvent } from './backend';
 import { findHosts, type HostRecipe, hostPid, terminateHost } from './host-process';
 import type { CallArgs, CallResult, Launch } from './link';
@@ -157,26 +156,21 @@ export class Pool {
     return session;
   }
 
-  /** Raw output from a position on. */
-  async read(
-    id: string,
-    range: { from: number; limit: number },
-  ): Promise<{ position: number; end: number; data: Buffer }> {
-    const { backend, at } = this.#locate(id);
-    const { base64, position, end } = await backend.call('read', { ...at, ...range });
-    return { position, end, data: Buffer.from(base64, 'base64') };
+  /** The host that has a session, living or ended. */
+  hostOf(id: string): Backend | null {
+    return this.#backendOf(id);
   }
 
-  /** The last lines of scrollback and screen. */
-  async lines(id: string): Promise<CallResult<'lines'>> {
-    const { backend, at } = this.#locate(id);
-    return backend.call('lines', { ...at, count: OUTPUT_LINES_MAX });
+  /** Any host that can be called; one is started if there is none. */
+  async anyHost(): Promise<Backend> {
+    const backend = [...this.#backends].find(({ isUsable }) => isUsable) ?? this.#start();
+    await backend.ready;
+    return backend;
   }
 
   /** Lets a host check a directory with its own eyes; one is started if there is none. */
   async directory(request: DirectoryRequest): Promise<CallResult<'directory'>> {
-    const backend = [...this.#backends].find(({ isUsable }) => isUsable) ?? this.#start();
-    await backend.ready;
+    const backend = await this.anyHost();
     return backend.call('directory', { ...request, roots: this.#config.roots });
   }
 
@@ -234,8 +228,12 @@ export class Pool {
     backend.opening.add(args.id);
     try {
       await backend.ready;
-      if (this.find(args.id)) await this.end(args.id); // an older incarnation, whose last screen the new one replaces
+      // The new incarnation replaces an older one; its own host takes over the last screen.
+      const older = this.#backendOf(args.id);
+      const isTakenOver = older === backend && older.sessions.get(args.id)?.exit !== null;
+      if (older && !isTakenOver) await this.end(args.id);
       const session = await backend.call('open', args);
+      if (isTakenOver) backend.forget(args.id, older.sessions.get(args.id)?.epoch ?? 0);
       backend.learn(session);
       return session;
     } finally {

@@ -188,6 +188,14 @@ describe('Relay', () => {
     expect(await browser.closed).toEqual(closed);
   });
 
+  it('J10 a viewer whose session is lost with its host is told why, and closed with 4410', async () => {
+    const exit = { code: -1, signal: 0, at: 1, reason: 'host-crash' as const };
+    const { browser, connection } = await relayed({ lives: async () => false, loss: async () => exit });
+    connection.socket.destroy();
+    expect(await browser.closed).toEqual({ code: 4410, reason: 'session_ended' });
+    expect(browser.events).toEqual([{ event: 'exit', code: -1, signal: 0, reason: 'host-crash' }]);
+  });
+
   it('M4 fills its share into a pong, and only there', async () => {
     const { browser, connection } = await relayed();
     const other = encodeEvent({ event: 'pong', t: 1, gateway: 0, host: 5 });

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { z } from 'zod';
 import type { Logger } from '@/lib/log';
+import type { ExitFacts } from '@/lib/protocol/control';
 import { CLOSE, closeCode, type ErrorCode } from '@/lib/protocol/errors';
 import { ATTACH_TIMEOUT_MS, CONTROL_BURST_MAX, CONTROL_PER_SECOND_MAX } from '@/lib/protocol/limits';
 import { decodeViewerFrame, encodeControl, encodeEvent, FRAME, type Mode } from '@/lib/protocol/wire';
@@ -57,6 +58,8 @@ export type RelayOptions = {
   meter: RelayMeter;
   /** Whether the session still lives, after its host connection was lost. */
   lives(): Promise<boolean>;
+  /** How a session ended that was lost with its host. Rejects where no journal tells. */
+  loss?: () => Promise<ExitFacts>;
   times?: RelayTimes;
 };
 
@@ -249,8 +252,20 @@ export class Relay {
 
   async #lostHost(): Promise<void> {
     if (this.#isClosing) return;
-    const isAlive = await this.#options.lives();
-    this.close(isAlive ? 'restart' : 'not_found');
+    if (await this.#options.lives()) {
+      this.close('restart');
+      return;
+    }
+    const exit = await this.#options.loss?.().catch((err: unknown) => {
+      this.#options.log.debug({ err }, 'a session was lost without a trace');
+      return undefined;
+    });
+    if (this.#isClosing) return;
+    if (exit) {
+      const { code, signal, reason } = exit;
+      this.#toBrowser(encodeEvent({ event: 'exit', code, signal, ...(reason && { reason }) }));
+    }
+    this.close(exit ? 'session_ended' : 'not_found');
   }
 
   /** Stops passing on. What the browser has typed so far still reaches the host. */

@@ -11,6 +11,7 @@
  *   GET    /v1/sessions/:id/lines      LinesReply, the last 1,000 lines of scrollback and screen
  *   GET    /v1/sessions/:id/history?before=&limit=   HistoryPage: wire frames from the journal, each behind a 4-byte length
  *   GET    /v1/archive                  ArchiveReply
+ *   GET    /v1/archive/:id              ArchivedSession
  *   DELETE /v1/archive/:id              removes the journals of a session that does not live
  *   GET    /v1/pool                     PoolReply
  *   POST   /v1/revoke                   RevokeRequest -> RevokeReply
@@ -137,7 +138,9 @@ export const linesReplySchema = z.object({ lines: z.array(z.string()) });
 
 /**
  * A page of history: a SNAPSHOT frame, then OUTPUT frames and `resized` events that follow it, up to `before`. Headers:
- * `X-Position` of the SNAPSHOT, `X-End` behind the last byte, `X-Start` the oldest position of the journal.
+ * `X-Position` of the SNAPSHOT, `X-End` behind the last byte, `X-Start` the oldest position of the journal. The SNAPSHOT shows the
+ * screen only, without scrollback, because that is on the page before; at `X-Start` it has the scrollback too. Where bytes are
+ * missing or damaged, the page ends at the hole: `X-End` is below `before`. Nothing before: `range_not_satisfiable`.
  */
 export const historyRequestSchema = z.strictObject({
   /** Position behind the last byte wanted; absent: everything up to now. */

@@ -31,7 +31,8 @@ const argumentsSchema = z.object({
 const options = argumentsSchema.parse(JSON.parse(process.argv.at(-1) ?? ''));
 const log = createLog('host', options.logLevel);
 const recordPath = options.socketPath.replace(/\.sock$/, '.json');
-const server = new HostServer({ hostId: options.hostId, capacity: options.capacity, log });
+const { hostId, capacity } = options;
+const server = new HostServer({ hostId, capacity, log, history: { kind: options.history, ...options.journal } });
 
 process.on('SIGHUP', () => undefined);
 process.on('SIGINT', () => undefined);

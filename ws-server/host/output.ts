@@ -87,10 +87,18 @@ export class Output implements Stream {
     this.#events.pause(false);
   }
 
-  /** The screen of this moment: what waits is parsed first, so that a viewer never goes back. */
-  snapshot(): { snapshot: Snapshot; markSeq: number } {
+  /** Draws text above everything that the program will print: the state at position 0. */
+  draw(preface: string): void {
+    this.#screen?.draw(Buffer.from(preface));
+  }
+
+  /**
+   * The screen of this moment: what waits is parsed first, so that a viewer never goes back.
+   * @param scrollback lines above the screen to take along
+   */
+  snapshot(scrollback?: number): { snapshot: Snapshot; markSeq: number } {
     this.#parse(Number.POSITIVE_INFINITY);
-    const snapshot = this.#last?.snapshot ?? this.#screen?.snapshot(this.ring.start);
+    const snapshot = this.#last?.snapshot ?? this.#screen?.snapshot(this.ring.start, scrollback);
     if (!snapshot) throw new AppError('not_found', 'There is no such session.');
     return { snapshot, markSeq: this.#appliedMark };
   }

@@ -10,11 +10,15 @@ type Block = { position: number; bytes: Buffer; used: number };
 export class Ring {
   readonly #bytesMax: number;
   #blocks: Block[] = [];
-  #end = 0;
+  #end: number;
 
-  /** @param bytesMax at least 64 KiB; up to one block less than this is kept when it is full */
-  constructor(bytesMax: number) {
+  /**
+   * @param bytesMax at least 64 KiB; up to one block less than this is kept when it is full
+   * @param start the position of the first byte
+   */
+  constructor(bytesMax: number, start: number = 0) {
     this.#bytesMax = bytesMax;
+    this.#end = start;
   }
 
   /** The lowest position that is still held. */

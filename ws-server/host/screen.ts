@@ -105,6 +105,11 @@ export class Screen {
     this.#parse(this.#characters.push(data));
   }
 
+  /** Draws text that is no part of the stream. It must be complete, and come before any output. */
+  draw(text: Uint8Array): void {
+    this.#write(text);
+  }
+
   /** Parses what waits for its rest; the stream has ended. */
   finish(): void {
     this.#parse(this.#characters.flush());
@@ -130,11 +135,12 @@ export class Screen {
    * The screen as text. Its position is where the unfinished sequence began, if there is one: those bytes have had no effect
    * yet, and the viewer gets them again.
    * @param start the lowest position that the ring still holds
+   * @param scrollback lines above the screen to take along
    */
-  snapshot(start: number): Snapshot {
+  snapshot(start: number, scrollback: number = SCROLLBACK_LINES): Snapshot {
     const position = this.#unfinished !== null && this.#unfinished >= start ? this.#unfinished : this.#position;
     const extras = { title: this.#title, colours: this.#colours.snapshot() };
-    const text = Buffer.from(serialize(this.terminal, extras, SNAPSHOT_BYTES_MAX));
+    const text = Buffer.from(serialize(this.terminal, extras, SNAPSHOT_BYTES_MAX, scrollback));
     return { ...this.size, position, parsed: this.#position, text };
   }
 

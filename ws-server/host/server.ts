@@ -16,6 +16,7 @@ import {
   toHostSchema,
   writeFrame,
 } from '@/ws-server/link';
+import type { HistoryOptions } from './history';
 import type { Session } from './session';
 import { type News, Sessions } from './sessions';
 import type { Viewer, ViewerSink } from './viewer';
@@ -23,7 +24,7 @@ import type { Viewer, ViewerSink } from './viewer';
 /** A gateway that does not read is cut off at this many waiting bytes: a viewer's window and snapshots are far below. */
 const WAITING_BYTES_MAX = 16 * 1024 * 1024;
 
-export type HostOptions = { hostId: string; capacity: number; log: Logger };
+export type HostOptions = { hostId: string; capacity: number; log: Logger; history?: HistoryOptions };
 
 export class HostServer {
   readonly sessions: Sessions;
@@ -33,14 +34,14 @@ export class HostServer {
   readonly #sockets = new Set<Socket>();
   readonly #controls = new Set<Socket>();
 
-  constructor({ hostId, capacity, log }: HostOptions) {
+  constructor({ hostId, capacity, log, history }: HostOptions) {
     this.#hostId = hostId;
     this.#log = log;
     const news: News = {
       session: (session) => this.#tell({ link: 'session', session }),
       gone: (id, epoch) => this.#tell({ link: 'gone', id, epoch }),
     };
-    this.sessions = new Sessions({ hostId, capacity, news, log });
+    this.sessions = new Sessions({ hostId, capacity, news, log, ...(history && { history }) });
     this.#server = createServer((socket) => this.#connected(socket));
   }
 
@@ -144,16 +145,7 @@ export class HostServer {
       send: (frame) => this.#sendOrCut(socket, frame),
       close: (code) => closeViewer(socket, code),
     };
-    let session: Session;
-    try {
-      session = this.sessions.find(id, epoch);
-    } catch (error) {
-      sink.close(errorPayload(error).code);
-      return () => undefined;
-    }
-    const seat = new ViewerSeat(session, mode, sink);
-    socket.on('close', () => seat.leave());
-    return (frame: Buffer) => {
+    const take = (seat: ViewerSeat, frame: Buffer) => {
       try {
         seat.take(frame);
       } catch (error) {
@@ -164,18 +156,59 @@ export class HostServer {
         sink.close(code);
       }
     };
+    let session: Session;
+    try {
+      session = this.sessions.find(id, epoch);
+    } catch (error) {
+      const { code } = errorPayload(error);
+      if (code === 'not_found') return this.#beginArchived({ id, epoch, socket, sink, take });
+      sink.close(code);
+      return () => undefined;
+    }
+    const seat = new ViewerSeat(session, mode, sink);
+    socket.on('close', () => seat.leave());
+    return (frame: Buffer) => take(seat, frame);
+  }
+
+  /** A session that is not here may have left a journal; what the viewer sends waits until that is read. */
+  #beginArchived({ id, epoch, socket, sink, take }: Archived): (frame: Buffer) => void {
+    socket.pause();
+    const seated = this.sessions.archived({ id, epoch }).then((view) => new ViewerSeat(view, 'read', sink));
+    seated
+      .then((seat) => socket.on('close', () => seat.leave()))
+      .catch((error: unknown) => {
+        const { code } = errorPayload(error);
+        if (code === 'internal') this.#log.error({ err: error, session: id }, 'a journal could not be read');
+        sink.close(code);
+      })
+      .finally(() => socket.resume());
+    return (frame) => {
+      // A failure is told above.
+      seated.then((seat) => take(seat, frame)).catch(() => undefined);
+    };
   }
 }
 
+/** What a viewer can be attached to. */
+type Attachable = Pick<Session, 'attach' | 'detach' | 'type' | 'control'>;
+
+type Archived = {
+  id: string;
+  epoch: number;
+  socket: Socket;
+  sink: ViewerSink;
+  take: (seat: ViewerSeat, frame: Buffer) => void;
+};
+
 /** One viewer connection and its place in a session: nothing but `attach` is taken first. */
 class ViewerSeat {
-  readonly #session: Session;
+  readonly #session: Attachable;
   readonly #mode: Mode;
   readonly #sink: ViewerSink;
   #viewer: Viewer | null = null;
   #hasLeft = false;
 
-  constructor(session: Session, mode: Mode, sink: ViewerSink) {
+  constructor(session: Attachable, mode: Mode, sink: ViewerSink) {
     this.#session = session;
     this.#mode = mode;
     this.#sink = sink;

@@ -7,6 +7,7 @@ import { type Launch, monotonicMs } from '@/ws-server/link';
 import { Audience } from './audience';
 import { endTerminal } from './ending';
 import { InputLog } from './input-log';
+import type { Journal } from './journal';
 import { Output } from './output';
 import {
   commandOf,
@@ -40,6 +41,8 @@ export type SessionOptions = Size & {
   launch: Launch;
   /** The directory to start in: its real path, and the path of the handle that was checked. */
   directory: { path: string; handlePath: string };
+  /** Text above everything that the program will print. */
+  preface?: string;
   /** Called when facts may have changed; cheap, may come often. */
   onChange: () => void;
   /** Called once, when the program has ended and its output is drawn. */
@@ -56,6 +59,8 @@ function heldMs(passedOnAt: number | undefined): number {
 export class Session {
   readonly id: string;
   readonly epoch: number;
+  /** Where its output is written down, if anywhere. */
+  journal: Journal | null = null;
   readonly #options: SessionOptions;
   readonly #createdAt = Date.now();
   readonly #output: Output;
@@ -91,6 +96,7 @@ export class Session {
       pause: (isPaused) => (isPaused ? this.#pty.pause() : this.#pty.resume()),
       drained: () => this.#ended(),
     });
+    if (options.preface) this.#output.draw(options.preface);
     const env = { ...options.launch.env, PWD: options.directory.path };
     this.#pty = new Pty(
       { ...options.launch, ...this.#size, env, cwd: options.directory.handlePath },
@@ -106,6 +112,22 @@ export class Session {
 
   get isEnded(): boolean {
     return this.#isEnded;
+  }
+
+  get isWatched(): boolean {
+    return this.#audience.size > 0;
+  }
+
+  /** What its program has printed. */
+  get output(): Output {
+    return this.#output;
+  }
+
+  /** The facts that are worth keeping, in much less time than all of them take. */
+  lastingFacts(): Pick<LiveSession, 'type' | 'label' | 'cwd' | 'title' | 'createdAt'> {
+    const { type } = this.#options;
+    if (this.#isRunning()) this.#moved(workingDirectoryOf(this.#pty.pid));
+    return { type, label: this.#label, cwd: this.#cwd, title: this.#title, createdAt: this.#createdAt };
   }
 
   get endedAt(): number {
@@ -236,6 +258,7 @@ export class Session {
 
   #flushed(): void {
     for (const viewer of this.#audience.all()) viewer.pump();
+    this.journal?.note();
     this.#options.onChange();
   }
 
@@ -268,6 +291,7 @@ export class Session {
     if (this.#isEnded) return;
     this.#output.keepLast();
     this.#isEnded = true;
+    if (this.#exit) void this.journal?.end({ exit: this.#exit, lastActivity: this.#lastActivity });
     this.#audience.stopDriving();
     this.#options.onEnd();
     clearTimeout(this.#resizeTimer);

@@ -1,10 +1,13 @@
 /** The sessions of one host: open, end, look, and how long ended ones are kept. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@/lib/log';
 import type { LiveSession } from '@/lib/protocol/control';
 import { AppError } from '@/lib/protocol/errors';
 import { CALLS, type CallArgs, type CallName, type CallResult } from '@/ws-server/link';
+import type { ArchivedView } from './archived-session';
 import { openDirectory } from './directory';
+import { History, type HistoryOptions } from './history';
 import { ptysPerProcessMax } from './pty';
 import { Session } from './session';
 
@@ -13,6 +16,10 @@ const ENDED_MAX = 20;
 const ENDED_KEPT_MS = 30 * 60_000;
 /** Facts go to the gateways at most this often for a session (ms). */
 const NEWS_INTERVAL_MS = 250;
+
+/** A host that ends waits this long for its journals (ms). */
+const SETTLE_MS = 2_000;
+const NO_HISTORY: HistoryOptions = { kind: 'memory', directory: '', bytesMax: 0, keptMs: 0 };
 
 /** What the gateways are told. */
 export type News = { session(facts: LiveSession): void; gone(id: string, epoch: number): void };
@@ -23,14 +30,16 @@ export class Sessions {
   readonly #capacity: number;
   readonly #news: News;
   readonly #log: Logger;
+  readonly #history: History;
   readonly #dueNews = new Map<string, NodeJS.Timeout>();
   #isClosing = false;
 
-  constructor(options: { hostId: string; capacity: number; news: News; log: Logger }) {
+  constructor(options: { hostId: string; capacity: number; news: News; log: Logger; history?: HistoryOptions }) {
     this.#hostId = options.hostId;
     this.#capacity = Math.min(options.capacity, ptysPerProcessMax);
     this.#news = options.news;
     this.#log = options.log;
+    this.#history = new History({ ...(options.history ?? NO_HISTORY), hostId: options.hostId, log: options.log });
   }
 
   get capacity(): number {
@@ -56,13 +65,28 @@ export class Sessions {
     return session;
   }
 
+  /** A session of which only the journal is left, for viewers. @throws AppError `not_found`, `epoch_superseded` */
+  archived(at: { id: string; epoch: number }): Promise<ArchivedView> {
+    return this.#history.view(at);
+  }
+
+  /** The session if it is here, or null when at most a journal has it. @throws AppError `epoch_superseded` */
+  #here({ id, epoch }: { id: string; epoch: number }): Session | null {
+    return (this.#sessions.get(id)?.epoch ?? 0) < epoch ? null : this.find(id, epoch);
+  }
+
   /** Carries out a call of a gateway. @throws AppError, or ZodError for arguments outside the schema */
   async call<N extends CallName>(name: N, given: unknown): Promise<CallResult<N>> {
     const calls: { [M in CallName]: (args: CallArgs<M>) => Promise<CallResult<M>> | CallResult<M> } = {
-      open: (args) => this.#open(args),
+      open: async (args) => {
+        const older = this.#sessions.get(args.id) ?? null;
+        const preface = args.epoch > 1 ? await this.#history.preface(args.id, older, args) : '';
+        return this.#open(args, preface);
+      },
       end: async ({ id, epoch, forget }) => {
         const session = this.find(id, epoch);
         await session.end();
+        await session.journal?.flush();
         const facts = session.facts();
         if (forget) this.#forget(session);
         return facts;
@@ -74,11 +98,16 @@ export class Sessions {
       },
       look: ({ id, epoch }) => this.find(id, epoch).facts(),
       list: () => this.list(),
-      read: ({ id, epoch, from, limit }) => {
-        const { position, end, bytes } = this.find(id, epoch).read(from, limit);
+      read: async (args) => {
+        const session = this.#here(args);
+        const found = session ? this.#history.read(session, args.from, args.limit) : this.#history.archivedRead(args);
+        const { position, end, bytes } = await found;
         return { position, end, base64: bytes.toString('base64') };
       },
-      lines: ({ id, epoch, count }) => ({ lines: this.find(id, epoch).lines(count) }),
+      lines: async (args) => {
+        const session = this.#here(args);
+        return { lines: session ? session.lines(args.count) : await this.#history.archivedLines(args) };
+      },
       beat: () => ({
         rss: process.memoryUsage.rss(),
         cpuSeconds: process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6,
@@ -90,13 +119,22 @@ export class Sessions {
         bytesIn: 0,
         bytesOut: 0,
         errors: 0,
-        journalFault: null,
+        journalFault: this.#history.fault,
       }),
       shed: () => ({ freedBytes: 0, ended: [] }),
-      archive: () => [],
-      forget: () => ({}),
-      history: () => {
-        throw new AppError('not_found', 'There is no history.');
+      archive: ({ id }) => this.#history.archived(id),
+      forget: async ({ id }) => {
+        const session = this.#sessions.get(id);
+        if (session && !session.isEnded) throw new AppError('conflict', 'The session still lives.');
+        if (session) this.#forget(session);
+        await this.#history.forget(id);
+        return {};
+      },
+      history: async (args) => {
+        const session = this.#here(args);
+        const found = session ? this.#history.page(session, args) : this.#history.archivedPage(args);
+        const { position, end, start, bytes } = await found;
+        return { position, end, start, base64: bytes.toString('base64') };
       },
       directory: ({ path, within, roots }) => {
         const directory = openDirectory(path, roots);
@@ -114,17 +152,20 @@ export class Sessions {
   async endAll(): Promise<void> {
     this.#isClosing = true;
     await Promise.all([...this.#sessions.values()].map((session) => session.end()));
+    await Promise.race([this.#history.settle(), sleep(SETTLE_MS, undefined, { ref: false })]);
   }
 
   /** Forgets ended sessions that are too old or too many. */
   sweep(now: number = Date.now()): void {
     const ended = [...this.#sessions.values()].filter(({ isEnded }) => isEnded).sort((a, b) => b.endedAt - a.endedAt);
     for (const [n, session] of ended.entries()) {
-      if (n >= ENDED_MAX || now - session.endedAt > ENDED_KEPT_MS) this.#forget(session);
+      const isUnwanted = this.#history.kind === 'off' && !session.isWatched;
+      if (n >= ENDED_MAX || now - session.endedAt > ENDED_KEPT_MS || isUnwanted) this.#forget(session);
     }
+    this.#history.sweep(now);
   }
 
-  #open(args: CallArgs<'open'>): LiveSession {
+  #open(args: CallArgs<'open'>, preface: string): LiveSession {
     const older = this.#sessions.get(args.id);
     if (older && older.epoch >= args.epoch) {
       throw new AppError('epoch_superseded', 'The session was started again.', { details: { epoch: older.epoch } });
@@ -139,12 +180,14 @@ export class Sessions {
         ...args,
         hostId: this.#hostId,
         directory,
+        preface,
         onChange: () => this.#changed(args.id),
         onEnd: () => this.#tell(args.id),
         onFault: (error) => this.#log.error({ err: error, session: args.id }, 'the screen failed on some output'),
       });
       if (older) this.#forget(older);
       this.#sessions.set(args.id, session);
+      this.#history.record(session);
       this.#log.info({ session: args.id, epoch: args.epoch }, 'session opened');
       this.#changed(args.id);
       return session.facts();
@@ -187,6 +230,7 @@ export class Sessions {
     clearTimeout(this.#dueNews.get(id));
     this.#dueNews.delete(id);
     this.#sessions.delete(id);
+    this.#history.release(session);
     session.dispose();
     this.#news.gone(id, epoch);
   }

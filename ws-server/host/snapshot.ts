@@ -22,9 +22,15 @@ type Detail = { scrollback: number; plainRows: number; bytesLeft: number; rows: 
 /**
  * The snapshot of a terminal as text.
  * @param bytesMax bytes of UTF-8; the oldest scrollback gives way first, then the attributes of the top rows
+ * @param scrollbackMax lines of scrollback to take along
  */
-export function serialize(terminal: Terminal, extras: SnapshotExtras, bytesMax: number): string {
-  let scrollback = internalsOf(terminal).buffers.normal.ybase;
+export function serialize(
+  terminal: Terminal,
+  extras: SnapshotExtras,
+  bytesMax: number,
+  scrollbackMax: number = Number.POSITIVE_INFINITY,
+): string {
+  let scrollback = Math.min(internalsOf(terminal).buffers.normal.ybase, scrollbackMax);
   let plainRows = 0;
   for (;;) {
     const detail = { scrollback, plainRows, bytesLeft: bytesMax, rows: 0 };
@@ -38,6 +44,24 @@ export function serialize(terminal: Terminal, extras: SnapshotExtras, bytesMax: 
     else
       plainRows = Math.min(terminal.rows, Math.max(plainRows + Math.ceil(terminal.rows / 8), terminal.rows - fitting));
   }
+}
+
+/**
+ * All lines of the normal screen down to the last one with text, with their attributes, each from column 0 of an empty line. No
+ * modes, no title; the cursor is left behind the last character.
+ * @param bytesMax bytes of UTF-8; the oldest lines give way
+ */
+export function serializeLines(terminal: Terminal, bytesMax: number): string {
+  const buffer = terminal.buffer.normal;
+  const core = internalsOf(terminal);
+  let end = core.buffers.normal.ybase + terminal.rows;
+  while (end > 0 && !buffer.getLine(end - 1)?.translateToString(true)) end -= 1;
+  for (let from = 0; from < end; from += Math.ceil((end - from) / 2)) {
+    const detail = { scrollback: 0, plainRows: 0, bytesLeft: bytesMax, rows: 0 };
+    const text = new BufferText(terminal, core, buffer).rows(from, end, detail, { row: from, text: '' });
+    if (detail.bytesLeft >= 0 && Buffer.byteLength(text) <= bytesMax) return text;
+  }
+  return '';
 }
 
 /** The text, or null as soon as it is longer than `detail.bytesLeft`. */
