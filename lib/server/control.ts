@@ -1,9 +1,13 @@
 /** The client of the gateway's control API: HTTP and JSON over a unix socket, every call with a deadline. */
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import {
+  type ArchivedSession,
+  archivedSessionSchema,
+  archiveReplySchema,
   controlErrorSchema,
   type DirectoryRequest,
   directoryReplySchema,
+  type HistoryRequest,
   type InfoReply,
   infoReplySchema,
   type Label,
@@ -35,11 +39,20 @@ type Reply = { status: number; headers: IncomingHttpHeaders; bytes: Buffer };
 /** Raw output bytes, the position of the first one, and the position behind the last one that is kept. */
 export type OutputReply = { position: number; end: number; bytes: Buffer };
 
+/** A page of history, see `historyRequestSchema`; `start` is the oldest position that is kept. */
+export type HistoryReply = OutputReply & { start: number };
+
 /** The gateway cannot be reached: it is not there, or it went away during the call. */
 export function sidecarUnavailable(cause: unknown): AppError {
   return new AppError('sidecar_unavailable', 'The terminal gateway cannot be reached. It is being restarted.', {
     cause,
   });
+}
+
+function positionIn(headers: IncomingHttpHeaders, name: string): number {
+  const position = Number(headers[name]);
+  if (!Number.isSafeInteger(position)) throw new Error(`an answer without ${name}`);
+  return position;
 }
 
 /** Calls of web to the gateway. Failures are `AppError`s: those of the gateway, `sidecar_unavailable`, `deadline_exceeded`. */
@@ -81,11 +94,34 @@ export class ControlClient {
   }
 
   async output(id: string, from: number, limit: number): Promise<OutputReply> {
-    const reply = await this.#send({ method: 'GET', path: `/v1/sessions/${id}/output?from=${from}&limit=${limit}` });
-    const position = Number(reply.headers['x-position']);
-    const end = Number(reply.headers['x-end']);
-    if (!Number.isSafeInteger(position) || !Number.isSafeInteger(end)) throw new Error('output without positions');
-    return { position, end, bytes: reply.bytes };
+    const path = `/v1/sessions/${id}/output?from=${from}&limit=${limit}`;
+    const { headers, bytes } = await this.#send({ method: 'GET', path, deadlineMs: SLOW_DEADLINE_MS });
+    return { position: positionIn(headers, 'x-position'), end: positionIn(headers, 'x-end'), bytes };
+  }
+
+  /** A page of what was printed before `before`, living or not. */
+  async history(id: string, { before, limit }: HistoryRequest): Promise<HistoryReply> {
+    const path = `/v1/sessions/${id}/history?limit=${limit}${before === undefined ? '' : `&before=${before}`}`;
+    const { headers, bytes } = await this.#send({ method: 'GET', path, deadlineMs: SLOW_DEADLINE_MS });
+    const [position, end] = [positionIn(headers, 'x-position'), positionIn(headers, 'x-end')];
+    return { position, end, start: positionIn(headers, 'x-start'), bytes };
+  }
+
+  /** Every session of which only the journal is left. */
+  async archive(): Promise<ArchivedSession[]> {
+    const call: Call = { method: 'GET', path: '/v1/archive', deadlineMs: SLOW_DEADLINE_MS };
+    return archiveReplySchema.parse(await this.#json(call)).sessions;
+  }
+
+  /** One session of which only the journal is left. @throws AppError `not_found` */
+  async archived(id: string): Promise<ArchivedSession> {
+    const call: Call = { method: 'GET', path: `/v1/archive/${id}`, deadlineMs: SLOW_DEADLINE_MS };
+    return archivedSessionSchema.parse(await this.#json(call));
+  }
+
+  /** Removes the journals of a session that does not live. */
+  async forget(id: string): Promise<void> {
+    await this.#json({ method: 'DELETE', path: `/v1/archive/${id}`, deadlineMs: SLOW_DEADLINE_MS });
   }
 
   /** The last lines of a session's scrollback and screen, as plain text. */

@@ -1,7 +1,7 @@
 /** The facts that web keeps at a live session, so that its record and project can be made again from the host alone. */
 import { z } from 'zod';
 import { cleanLabel } from '@/lib/protocol/clean-text';
-import type { Label, LiveSession } from '@/lib/protocol/control';
+import type { ArchivedSession, Label, LiveSession } from '@/lib/protocol/control';
 import { projectIdSchema } from '@/lib/protocol/ids';
 import type { ProjectRecord, SessionRecord } from './store/store';
 
@@ -53,28 +53,28 @@ export function isSameLabel(a: Label, b: Label): boolean {
   return text(first.data) === text(second.data);
 }
 
-/** The record and the project of a live session as its label tells them, or null for a label of somebody else. */
+/** The record and the project of a session as its label tells them, or null for a label of somebody else. */
 export function recordsOf(
-  live: LiveSession,
+  known: LiveSession | ArchivedSession,
   nodeId: string,
 ): { session: SessionRecord; project: ProjectRecord } | null {
-  const label = storedLabelSchema.safeParse(live.label);
+  const label = storedLabelSchema.safeParse(known.label);
   if (!label.success) return null;
   const { owner, project, ...own } = label.data;
   return {
     project: { ...project, owner, deletedAt: null },
     session: {
       ...own,
-      id: live.id,
+      id: known.id,
       projectId: project.id,
       owner,
-      type: live.type,
-      lastPath: null,
-      placement: { nodeId, hostId: live.hostId },
-      epoch: live.epoch,
-      openingAt: live.createdAt,
-      endedAt: null,
-      exit: null,
+      type: known.type,
+      lastPath: known.exit ? known.cwd : null,
+      placement: 'hostId' in known ? { nodeId, hostId: known.hostId } : null,
+      epoch: known.epoch,
+      openingAt: known.createdAt,
+      endedAt: known.exit?.at ?? null,
+      exit: known.exit,
       deletedAt: null,
     },
   };

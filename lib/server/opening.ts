@@ -1,11 +1,11 @@
 /** Opening sessions: create, find an equal one again, restart, and tickets to attach. Record first, process second. */
-import type { LiveSession } from '@/lib/protocol/control';
 import { AppError } from '@/lib/protocol/errors';
 import { newId } from '@/lib/protocol/ids';
 import { DEFAULT_SIZE } from '@/lib/protocol/limits';
 import type { CreateTerminal, TerminalSession } from '@/lib/protocol/rest';
 import { type Mode, type Size, SUBPROTOCOL, TICKET_PREFIX } from '@/lib/protocol/wire';
 import { signTicket } from '@/lib/ticket';
+import { findArchived, forgetJournal } from './archive';
 import type { Caller } from './auth';
 import type { Context } from './context';
 import { sidecarUnavailable } from './control';
@@ -158,6 +158,8 @@ async function launch(context: Context, caller: Caller, { record, size, withdraw
 async function endUnrecorded(context: Context, id: string): Promise<void> {
   try {
     await context.control.end(id);
+    // A restart that failed keeps what the older incarnation has printed.
+    if ((await context.sessions.get(id))?.deletedAt !== null) await forgetJournal(context, id);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     if (error.code === 'not_found') return;
@@ -165,23 +167,24 @@ async function endUnrecorded(context: Context, id: string): Promise<void> {
   }
 }
 
-/** A fresh ticket for a session; an ended one may be attached to as long as its host keeps the last screen. */
+/** A fresh ticket for a session; an ended one may be attached to as long as its last screen is kept, and only to read. */
 export async function attach(
   context: Context,
   asking: Asking,
   { id, mode }: { id: string; mode: Mode },
 ): Promise<Connection> {
-  const { live, instanceId } = await findAttachable(context, asking.caller, id);
-  return connectionTo(context, asking, { live, instanceId, mode });
+  const found = await findAttachable(context, asking.caller, id);
+  return connectionTo(context, asking, { ...found, mode: found.isArchived ? 'read' : mode });
 }
 
 /** The session and a ticket to type into it. */
 async function attached(context: Context, asking: Asking, id: string): Promise<Opened> {
-  const { session, live, instanceId } = await findAttachable(context, asking.caller, id);
-  return { session, ...connectionTo(context, asking, { live, instanceId, mode: 'write' }) };
+  const found = await findAttachable(context, asking.caller, id);
+  return { session: found.session, ...connectionTo(context, asking, { ...found, mode: 'write' }) };
 }
 
-type Attachable = { session: TerminalSession; live: LiveSession; instanceId: string };
+/** `epoch` is the one that can be attached to; of an archived session only the journal is left. */
+type Attachable = { session: TerminalSession; epoch: number; isArchived: boolean; instanceId: string };
 
 async function findAttachable(context: Context, caller: Caller, id: string): Promise<Attachable> {
   const { record, sighting } = await current(context, await ownSession(context, caller, id));
@@ -189,7 +192,9 @@ async function findAttachable(context: Context, caller: Caller, id: string): Pro
   const { instanceId } = sighting;
   if (instanceId === null) throw sidecarUnavailable(undefined);
   const live = sighting.live.get(id);
-  if (live && live.epoch >= record.epoch) return { session, live, instanceId };
+  if (live && live.epoch >= record.epoch) return { session, epoch: live.epoch, isArchived: false, instanceId };
+  const archived = isRunning(session.status) ? null : await findArchived(context, id);
+  if (archived) return { session, epoch: archived.epoch, isArchived: true, instanceId };
   const details = { reason: session.status };
   if (session.status === 'creating') throw new AppError('conflict', 'This terminal is being opened.', { details });
   throw new AppError('session_ended', 'This terminal has ended, and its last screen is no longer kept.', { details });
@@ -198,9 +203,8 @@ async function findAttachable(context: Context, caller: Caller, id: string): Pro
 function connectionTo(
   context: Context,
   { caller, origin }: Asking,
-  { live, instanceId, mode }: { live: LiveSession; instanceId: string; mode: Mode },
+  { session: { id }, epoch, instanceId, mode }: Attachable & { mode: Mode },
 ): Connection {
-  const { id, epoch } = live;
   const ticket = signTicket(
     { sub: caller.userId, sid: caller.sid, session: id, epoch, mode, origin, aud: instanceId },
     context.secrets.ticketKey,
@@ -240,9 +244,9 @@ export async function restart(
     exit: null,
   };
   const opening = await context.sessions.update(next, limitsOf(context));
-  const size = live ? { cols: live.cols, rows: live.rows } : DEFAULT_SIZE;
+  const { cols, rows } = live ?? (await findArchived(context, id)) ?? DEFAULT_SIZE;
   const withdraw = () => amend(context, id, (newest) => ({ ...newest, endedAt: Date.now(), exit: record.exit }));
-  await launch(context, asking.caller, { record: opening, size, withdraw });
+  await launch(context, asking.caller, { record: opening, size: { cols, rows }, withdraw });
   return attached(context, asking, id);
 }
 

@@ -1,6 +1,7 @@
 /** Pages of a list: an opaque cursor and a limit. */
 import { z } from 'zod';
 import { projectIdSchema, sessionIdSchema } from '@/lib/protocol/ids';
+import { HISTORY_BYTES_MAX } from '@/lib/protocol/limits';
 
 const LIMIT = { default: 100, max: 500 } as const;
 
@@ -38,6 +39,12 @@ export const rangeQuery = z.object({
         .max(1024 * 1024),
     )
     .default(1024 * 1024),
+});
+
+/** `?before= &limit=` of a page of history, in bytes of output: 2 MiB at most. */
+export const historyQuery = z.object({
+  before: wholeNumber.optional(),
+  limit: wholeNumber.pipe(z.number().min(1).max(HISTORY_BYTES_MAX)).default(HISTORY_BYTES_MAX),
 });
 
 /** The id in the path of a session's routes. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { LiveSession } from '@/lib/protocol/control';
+import type { ArchivedSession, LiveSession } from '@/lib/protocol/control';
 import { sessionRecord } from '@/tests/contract/stores';
 import { liveSession } from '@/tests/harness/scripted-host';
 import { corrected } from './reconcile';
@@ -11,6 +11,11 @@ const exit = { code: 1, signal: 0, at: NOW - 5 };
 
 function live(change: Partial<LiveSession> = {}): LiveSession {
   return liveSession({ id: placed.id, hostId: 'h1', pid: 7, cwd: '/home/alice/deep', ...change });
+}
+
+function archivedSession(change: Partial<ArchivedSession> & Pick<ArchivedSession, 'id' | 'exit'>): ArchivedSession {
+  const { epoch, type, title, cwd, createdAt, lastActivity, position, label, cols, rows } = live();
+  return { epoch, type, title, cwd, createdAt, lastActivity, start: 0, position, label, cols, rows, ...change };
 }
 
 it('R12 a record that agrees with what runs stays as it is', () => {
@@ -26,8 +31,19 @@ it('R12 the end of a session is written down with its last directory, once', () 
 
 it('R12 a session that no host knows frees its slot, and takes it again when it is back', () => {
   const lost = corrected(placed, null, facts);
-  expect(lost).toEqual({ ...placed, endedAt: NOW });
+  const exit = { code: -1, signal: 0, at: NOW, reason: 'host-crash' };
+  expect(lost).toEqual({ ...placed, endedAt: NOW, exit });
   expect(corrected(lost, live(), facts)).toEqual(placed);
+});
+
+it('R13 how a session was lost, and its last directory, come from its journal', () => {
+  const exit = { code: -1, signal: 0, at: NOW - 9, reason: 'oom' as const };
+  const archived = archivedSession({ id: placed.id, cwd: '/home/alice/deep', exit });
+  const lost = corrected(placed, null, { ...facts, archived });
+  expect(lost).toEqual({ ...placed, endedAt: exit.at, exit, lastPath: '/home/alice/deep' });
+  expect(corrected(lost, null, facts)).toEqual(lost);
+  const older = corrected({ ...placed, epoch: 2 }, null, { ...facts, archived });
+  expect(older).toMatchObject({ endedAt: NOW, lastPath: null });
 });
 
 it('R12 a session that is being opened is left alone for a while', () => {

@@ -1,6 +1,8 @@
 /** Compares what runs with what is recorded, and corrects the records: never the processes. */
-import type { LiveSession, SessionsReply } from '@/lib/protocol/control';
+import type { ArchivedSession, ExitFacts, LiveSession, SessionsReply } from '@/lib/protocol/control';
 import { AppError, type ErrorCode } from '@/lib/protocol/errors';
+import { adopt } from './adopt';
+import { adoptArchive, findArchived } from './archive';
 import type { Context } from './context';
 import { isSameLabel, labelOf, recordsOf } from './label';
 import type { Sighting } from './session-view';
@@ -59,6 +61,10 @@ export async function observe(
 ): Promise<{ records: SessionRecord[]; sighting: Sighting }> {
   let records = await context.sessions.list(filter);
   let sighting = await look(context);
+  if (sighting.instanceId !== null && sighting.isComplete && context.archive.instanceId !== sighting.instanceId) {
+    await adoptArchive(context, sighting.instanceId);
+    records = await context.sessions.list(filter);
+  }
   const known = new Set(records.map(({ id }) => id));
   if ([...sighting.live.keys()].some((id) => !known.has(id))) {
     await adoptAll(context, sighting);
@@ -81,38 +87,34 @@ async function adoptAll(context: Context, sighting: Sighting): Promise<void> {
   }
 }
 
-/** Makes record and project of a live session that has no record. True when it did. */
-export async function adopt(context: Context, live: LiveSession): Promise<boolean> {
-  if (await context.sessions.get(live.id)) return false;
-  const found = recordsOf(live, context.config.nodeId);
-  if (!found) {
-    context.log.debug({ session: live.id }, 'a live session carries no label of ours');
-    return false;
-  }
-  const rule = { isPathUnique: false, max: Number.POSITIVE_INFINITY };
-  await unlessThere(context.projects.insert(found.project, rule));
-  return unlessThere(context.sessions.insert(found.session, []));
+/** Whether a record has to say that its session is over: no host knows it, and it is not being opened. */
+function isMissing(record: SessionRecord, live: LiveSession | null, now: number): boolean {
+  if (live && live.epoch >= record.epoch) return false;
+  const isOpening = record.placement === null && now - record.openingAt < PENDING_MS;
+  return record.endedAt === null && !isOpening;
 }
 
-/** False when the id was taken in the meantime. */
-async function unlessThere(insert: Promise<void>): Promise<boolean> {
-  try {
-    await insert;
-    return true;
-  } catch (error) {
-    if (isCode(error, 'conflict')) return false;
-    throw error;
-  }
+/** A session that was there is gone with its host, and no journal says how. */
+function lossOf(record: SessionRecord, now: number): ExitFacts | null {
+  return record.placement && { code: -1, signal: 0, at: now, reason: 'host-crash' };
 }
 
-/** The record as it should be, given what the host says now. `live` is null when no host knows the session. */
-export function corrected(record: SessionRecord, live: LiveSession | null, facts: { nodeId: string; now: number }) {
+/**
+ * The record as it should be, given what the host says now. `live` is null when no host knows the session; `archived` is what a
+ * journal says of it then.
+ */
+export function corrected(
+  record: SessionRecord,
+  live: LiveSession | null,
+  { nodeId, now, archived = null }: { nodeId: string; now: number; archived?: ArchivedSession | null },
+) {
   if (!live || live.epoch < record.epoch) {
-    const isOpening = record.placement === null && facts.now - record.openingAt < PENDING_MS;
-    return record.endedAt !== null || isOpening ? record : { ...record, endedAt: facts.now };
+    if (!isMissing(record, live, now)) return record;
+    if (archived?.epoch !== record.epoch) return { ...record, endedAt: now, exit: lossOf(record, now) };
+    return { ...record, endedAt: archived.exit.at, exit: archived.exit, lastPath: archived.cwd };
   }
   const isPlaced = record.placement?.hostId === live.hostId;
-  const placement = isPlaced ? record.placement : { nodeId: facts.nodeId, hostId: live.hostId };
+  const placement = isPlaced ? record.placement : { nodeId, hostId: live.hostId };
   if (!live.exit) return { ...record, epoch: live.epoch, placement, endedAt: null, exit: null };
   const lastPath = live.cwd || record.lastPath;
   return { ...record, epoch: live.epoch, placement, endedAt: live.exit.at, exit: live.exit, lastPath };
@@ -126,7 +128,17 @@ export async function settle(
 ): Promise<SessionRecord | null> {
   const live = sighting.live.get(record.id) ?? null;
   if (!live && !sighting.isComplete) return record;
-  const wanted = corrected(record, live, { nodeId: context.config.nodeId, now: Date.now() });
+  const now = Date.now();
+  let archived: ArchivedSession | null = null;
+  if (isMissing(record, live, now)) {
+    try {
+      archived = await findArchived(context, record.id);
+    } catch (error) {
+      if (isCode(error, ...AWAY)) return record; // asked again the next time that somebody looks
+      throw error;
+    }
+  }
+  const wanted = corrected(record, live, { nodeId: context.config.nodeId, now, archived });
   let current = record;
   if (JSON.stringify(wanted) !== JSON.stringify(record)) {
     try {

@@ -1,9 +1,11 @@
 /** Sessions as the REST API offers them: list, get, change, end, and read what was printed. */
+import type { HistoryRequest } from '@/lib/protocol/control';
 import { AppError } from '@/lib/protocol/errors';
 import type { PatchTerminal, TerminalSession } from '@/lib/protocol/rest';
+import { forgetJournal } from './archive';
 import type { Caller } from './auth';
 import type { Context } from './context';
-import type { OutputReply } from './control';
+import type { HistoryReply, OutputReply } from './control';
 import { announceProject, announceSession } from './news';
 import { ownProject, ownSession, ownSessionOrTombstone } from './ownership';
 import { isCode, lookAt, observe, pushLabel, seen, settle } from './reconcile';
@@ -73,7 +75,7 @@ export async function getSession(context: Context, caller: Caller, id: string): 
 }
 
 async function tail(context: Context, id: string, sighting: Sighting): Promise<string[]> {
-  if (!sighting.live.has(id)) return [];
+  if (sighting.instanceId === null) return [];
   try {
     return await context.control.lines(id);
   } catch (error) {
@@ -129,6 +131,7 @@ export async function endSession(context: Context, caller: Caller, id: string): 
     if (record.endedAt === null) announceSession(context, record, await lookAt(context, id));
     const sighting = await endProcess(context, record);
     const { rev } = await context.sessions.delete(id);
+    await forgetJournal(context, id);
     context.events.publish(record.owner, { type: 'session-removed', id, projectId: record.projectId });
     await announceProject(context, record.projectId);
     return { ...presentSession(context, { ...record, rev }, sighting), status: 'ended', active: false, pid: null };
@@ -162,10 +165,21 @@ export async function readOutput(
   { id, from, limit }: { id: string; from?: number | undefined; limit: number },
 ): Promise<Output> {
   const { record, sighting } = await current(context, await ownSession(context, caller, id));
-  if (sighting.instanceId !== null && !sighting.live.has(id)) {
-    throw new AppError('session_ended', 'The output of this terminal is no longer kept.');
+  const read = from === undefined ? readKept(context, { id, from: 0, limit }) : context.control.output(id, from, limit);
+  try {
+    return { ...(await read), epoch: record.epoch };
+  } catch (error) {
+    if (!isCode(error, 'not_found') || sighting.instanceId === null) throw error;
+    throw new AppError('session_ended', 'The output of this terminal is no longer kept.', { cause: error });
   }
-  const output =
-    from === undefined ? readKept(context, { id, from: 0, limit }) : context.control.output(id, from, limit);
-  return { ...(await output), epoch: record.epoch };
+}
+
+/** A page of history, see `historyRequestSchema`. @throws AppError `not_found` when nothing is kept, `range_not_satisfiable` */
+export async function readHistory(
+  context: Context,
+  caller: Caller,
+  { id, ...request }: HistoryRequest & { id: string },
+): Promise<HistoryReply & { epoch: number }> {
+  const { epoch } = await ownSession(context, caller, id);
+  return { ...(await context.control.history(id, request)), epoch };
 }

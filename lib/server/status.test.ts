@@ -7,6 +7,7 @@ const record = { epoch: 2, placement: { nodeId: 'n', hostId: 'h' }, openingAt: N
 const live = { epoch: 2, exit: null, viewers: 0, foreground: null, lastActivity: NOW };
 const idle = { ...live, lastActivity: NOW - IDLE_MS };
 const exit = { code: 0, signal: 0, at: NOW };
+const lost = { code: -1, signal: 0, at: NOW, reason: 'host-crash' as const };
 
 const TABLE: [string, Partial<Facts>, SessionStatus][] = [
   ['asked for, not opened yet', { record: { ...record, placement: null }, live: null }, 'creating'],
@@ -27,6 +28,12 @@ const TABLE: [string, Partial<Facts>, SessionStatus][] = [
   ['it ended, and the node is away', { record: { ...record, exit }, live: null, isNodeAlive: false }, 'ended'],
   ['the record says ended, the host says it runs', { record: { ...record, exit } }, 'active'],
   ['no host knows it', { live: null }, 'lost'],
+  ['its record says that its host crashed', { record: { ...record, exit: lost }, live: null }, 'lost'],
+  [
+    'its record says that its host crashed, and the node is away',
+    { record: { ...record, exit: lost }, live: null, isNodeAlive: false },
+    'lost',
+  ],
   ['the node is away', { live: null, isNodeAlive: false }, 'unreachable'],
   ['only an older incarnation runs', { live: { ...live, epoch: 1 } }, 'lost'],
   [

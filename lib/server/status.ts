@@ -1,6 +1,7 @@
 /** A session's status, derived from its record, what its host says and whether the node answers; never stored. */
-import type { LiveSession } from '@/lib/protocol/control';
+import type { ExitFacts, LiveSession } from '@/lib/protocol/control';
 import type { SessionStatus } from '@/lib/protocol/rest';
+import type { EndReason } from '@/lib/protocol/wire';
 import type { SessionRecord } from './store/store';
 
 /** A shell without viewer, input, output or child for this long is inactive. */
@@ -28,10 +29,17 @@ export function deriveStatus({ record, live, isNodeAlive, isEnding, now }: Facts
     const isBusy = live.viewers > 0 || live.foreground !== null;
     return isBusy || now - live.lastActivity < IDLE_MS ? 'active' : 'inactive';
   }
-  if (record.exit) return 'ended';
+  if (record.exit) return isLoss(record.exit) ? 'lost' : 'ended';
   if (!isNodeAlive) return 'unreachable';
   if (record.placement) return 'lost';
   return now - record.openingAt < PENDING_MS ? 'creating' : 'error';
+}
+
+const LOSSES: readonly (EndReason | undefined)[] = ['host-crash', 'oom', 'reboot'];
+
+/** Whether a session went with its host and did not end by itself. */
+function isLoss({ reason }: ExitFacts): boolean {
+  return LOSSES.includes(reason);
 }
 
 /** Whether something runs, or may run: such a session takes a slot. */

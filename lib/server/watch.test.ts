@@ -29,7 +29,8 @@ class ScriptedGateway {
       if (request.url === '/v1/events') {
         this.#stream = response;
         this.announce({ event: 'sessions', instanceId: INSTANCE, isComplete: true, sessions: this.sessions });
-      } else if (request.method === 'DELETE') void this.#end(id, response);
+      } else if (request.url?.startsWith('/v1/archive')) answer(response, { instanceId: INSTANCE, sessions: [] });
+      else if (request.method === 'DELETE') void this.#end(id, response);
       else if (request.method === 'POST' && request.url === '/v1/files/directory') answer(response, { path: '/' });
       else if (request.method === 'POST') {
         request.setEncoding('utf8').once('data', (body: string) => this.onOpen(JSON.parse(body).id, response));

@@ -1,9 +1,11 @@
 /** Follows the gateway's events: corrects records as soon as something happens, and tells the browsers. */
 import type { LiveSession } from '@/lib/protocol/control';
+import { adopt } from './adopt';
+import { forgetJournal } from './archive';
 import type { Context } from './context';
 import { followControl } from './control-stream';
 import { announceProject, announceSession } from './news';
-import { adopt, isCode, look, observe, seen, settle } from './reconcile';
+import { isCode, look, observe, seen, settle } from './reconcile';
 import type { Sighting } from './session-view';
 
 const PAGE = 500;
@@ -89,6 +91,7 @@ async function endIfDeleted(context: Context, { id, exit }: LiveSession): Promis
 async function endStray(context: Context, id: string): Promise<void> {
   try {
     await context.control.end(id);
+    await forgetJournal(context, id);
     context.log.info({ session: id }, 'ended a session that was deleted');
   } catch (error) {
     // It ended by itself, or what was heard is older than its end.

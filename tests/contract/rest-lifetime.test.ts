@@ -1,8 +1,15 @@
 /** What happens to sessions and their records when limits are reached and when web or gateway go away. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type ServerEvent, serverEventSchema } from '@/lib/protocol/rest';
-import { signal } from '@/tests/harness/processes';
+import { newId } from '@/lib/protocol/ids';
+import { attachAnswerSchema, type ServerEvent, serverEventSchema } from '@/lib/protocol/rest';
+import { decodeViewerFrame } from '@/lib/protocol/wire';
+import { signal, until } from '@/tests/harness/processes';
 import { Rest } from '@/tests/harness/rest';
+import { FrameReader } from '@/ws-server/link';
+
+const WAIT = { timeout: 20_000, interval: 50 };
 
 let rest: Rest;
 beforeAll(async () => {
@@ -119,25 +126,114 @@ describe('R11 restarts', () => {
     expect(await rest.read(opened.session.id)).toMatchObject({ tabName: 'renamed' });
   });
 
-  it('R12 a session whose host died is lost, frees its slot, and is restarted with one call', async () => {
+  it('R13 a session whose host died is lost with the reason, frees its slot, and is restarted where it was with one call', async () => {
     const project = await rest.makeProject();
     const opened = await rest.create(project, { tabName: 'mine' });
+    const line = `/api/terminal/${opened.session.id}`;
+    await rest.run(opened, 'mkdir deep; cd deep; echo last-$((40+2))', 'last-42');
+    await expect.poll(async () => (await rest.web.call(`GET ${line}/history`)).text, WAIT).toContain('last-42');
     for (const pid of rest.sidecar.hostPids()) signal(pid, 'SIGKILL');
-    const line = `GET /api/terminal/${opened.session.id}`;
-    await expect.poll(async () => (await rest.read(opened.session.id)).status, { timeout: 5_000 }).toBe('lost');
+    await expect.poll(async () => (await rest.read(opened.session.id)).status, WAIT).toBe('lost');
     expect((await rest.web.call(`GET /api/workspace/projects/${project.id}`)).json).toMatchObject({
       project: { activeCount: 0 },
     });
-    expect(await rest.refused(`POST ${line.slice(4)}/attach`, { body: { mode: 'write' } })).toMatchObject({
-      status: 410,
-      code: 'session_ended',
-      details: { reason: 'lost' },
-    });
     const lost = await rest.read(opened.session.id);
-    const answer = await rest.web.call(`POST ${line.slice(4)}/restart`, { body: { rev: lost.rev } });
+    expect(lost.exit).toMatchObject({ code: -1, reason: 'host-crash' });
+    expect(lost.currentPath).toBe(`${project.path}/deep`);
+    expect(lost.output.join('\n')).toContain('last-42');
+
+    const answer = await rest.web.call(`POST ${line}/restart`, { body: { rev: lost.rev } });
     expect(answer.status).toBe(201);
     expect(answer.json).toMatchObject({ session: { epoch: 2, status: 'active', tabName: 'mine' } });
-  });
+    expect((await rest.read(opened.session.id)).output.join('\n')).toMatch(/last-42[\s\S]*── restarted/);
+    await expect.poll(async () => (await rest.read(opened.session.id)).currentPath, WAIT).toBe(`${project.path}/deep`);
+  }, 60_000);
+
+  it('R16 a ticket for a session of which only the journal is left shows its last screen, and types nothing', async () => {
+    const opened = await rest.create(await rest.makeProject());
+    const line = `/api/terminal/${opened.session.id}`;
+    await rest.run(opened, 'echo last-$((40+2))', 'last-42');
+    await expect.poll(async () => (await rest.web.call(`GET ${line}/history`)).text, WAIT).toContain('last-42');
+    for (const pid of rest.sidecar.hostPids()) signal(pid, 'SIGKILL');
+    await expect.poll(async () => (await rest.read(opened.session.id)).status, WAIT).toBe('lost');
+    const attached = await rest.web.call(`POST ${line}/attach`, { body: { mode: 'write' } });
+    const viewer = await rest.open(attachAnswerSchema.parse(attached.json));
+    viewer.type('echo typed');
+    expect(await viewer.event('attached')).toMatchObject({ status: 'ended', mode: 'read' });
+    expect(await viewer.closed).toMatchObject({ code: 4410 });
+    expect(viewer.events.at(-1)).toMatchObject({ event: 'exit', reason: 'host-crash' });
+    expect(viewer.receipted).toBe(0);
+    expect(Buffer.from(viewer.snapshots[0]?.data ?? []).toString()).toContain('last-42');
+  }, 60_000);
+
+  it('R14 after the end of everything the tabs are there again with their last screen, but for deleted ones', async () => {
+    const project = await rest.makeProject('Kept');
+    const ended = await rest.create(project, { tabName: 'ended' });
+    const lost = await rest.create(project, { tabName: 'lost' });
+    const closed = await rest.create(project, { tabName: 'closed' });
+    await rest.exit(ended, 7);
+    await rest.run(lost, 'echo lost-$((1+1))', 'lost-2');
+    const written = `GET /api/terminal/${lost.session.id}/history`;
+    await expect.poll(async () => (await rest.web.call(written)).text, WAIT).toContain('lost-2');
+    await rest.web.call(`DELETE /api/terminal/${closed.session.id}`);
+    await rest.sidecar.killGateway();
+    for (const pid of rest.sidecar.hostPids()) signal(pid, 'SIGKILL');
+    await until('the hosts are gone', () => rest.sidecar.hostPids().length === 0);
+    rest.web.restart();
+    await rest.sidecar.startGateway();
+
+    expect((await rest.projects()).map(({ id, name }) => [id, name])).toEqual([[project.id, 'Kept']]);
+    const tabs = await rest.tabs(project);
+    expect(tabs.map(({ tabName, status, exit }) => [tabName, status, exit?.code, exit?.reason])).toEqual([
+      ['ended', 'ended', 7, tabs[0]?.exit?.reason],
+      ['lost', 'lost', -1, 'host-crash'],
+    ]);
+    for (const [opened, text] of [
+      [ended, 'exit 7'],
+      [lost, 'lost-2'],
+    ] as const) {
+      const { id } = opened.session;
+      expect((await rest.read(id)).output.join('\n')).toContain(text);
+      const output = await rest.web.call(`GET /api/terminal/${id}/output`);
+      expect([output.status, output.text.includes(text)]).toEqual([206, true]);
+      const { rev } = await rest.read(id);
+      expect((await rest.web.call(`POST /api/terminal/${id}/restart`, { body: { rev } })).status).toBe(201);
+      expect((await rest.read(id)).output.join('\n')).toContain(text);
+    }
+    await rest.clear();
+    expect(readdirSync(join(rest.sidecar.dataDir, 'journal'))).toEqual([]);
+  }, 60_000);
+
+  it('R15 pages of history through web, from the newest to the oldest, are the raw output', async () => {
+    const project = await rest.makeProject();
+    const opened = await rest.create(project);
+    const line = `/api/terminal/${opened.session.id}`;
+    await rest.run(opened, 'seq 1 400000; echo fin-$((1+1))', 'fin-2');
+    let before = '';
+    const bytes: Uint8Array[] = [];
+    let pages = 0;
+    for (let isOldest = false; !isOldest; pages++) {
+      const { status, headers, bytes: frames } = await rest.web.call(`GET ${line}/history?limit=500000${before}`);
+      expect([status, headers.get('x-epoch')]).toEqual([200, '1']);
+      const position = headers.get('x-position');
+      const output: Uint8Array[] = [];
+      new FrameReader((frame) => {
+        const decoded = decodeViewerFrame(frame);
+        if (decoded?.type === 'output') output.push(decoded.data);
+      }).push(Buffer.from(frames));
+      bytes.unshift(...output);
+      before = `&before=${position}`;
+      isOldest = position === headers.get('x-start');
+    }
+    expect(pages).toBeGreaterThan(1);
+    const printed = Buffer.concat(bytes).toString();
+    const numbers = printed.slice(printed.indexOf('2\r\n3\r\n'), printed.indexOf('400000\r\n'));
+    expect(numbers).toBe(Array.from({ length: 399_998 }, (_, n) => `${n + 2}\r\n`).join(''));
+    expect(await rest.refused(`GET ${line}/history${before.replace('&', '?')}`)).toMatchObject({ status: 416 });
+    expect(await rest.refused(`GET /api/terminal/${newId('session')}/history`)).toMatchObject({ status: 404 });
+    expect(await rest.refused(`GET ${line}/history?before=x`)).toMatchObject({ status: 400 });
+    expect(await rest.refused(`GET ${line}/history`, { as: 'none' })).toMatchObject({ status: 401 });
+  }, 60_000);
 });
 
 describe('events', () => {
