@@ -279,7 +279,7 @@ test('C5 two viewers with real terminals answer no query: the program gets the h
   const session = await sidecar.openSession();
   const first = await openLive(session);
   const second = await openLive(session);
-  const ask = `stty raw -echo min 0 time 5; printf '\\033[6n\\033[c\\033[?1004h'; x=$(head -c 200); stty sane; printf '%s' "$x" | od -An -c; echo asked\r`;
+  const ask = `stty raw -echo min 0 time 20; printf '\\033[6n\\033[c\\033[?1004h'; x=$(head -c 200); stty sane; printf '%s' "$x" | od -An -c; echo asked\r`;
   first.type(ask);
   await first.shows(/\nasked\r/);
   await second.shows(/\nasked\r/);
