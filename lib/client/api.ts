@@ -16,6 +16,7 @@ import {
   type TerminalSession,
 } from '@/lib/protocol/rest';
 import type { Mode } from '@/lib/protocol/wire';
+import { decodeFrames, type HistoryPage } from './history';
 import type { Ticket } from './link';
 
 /** A call that has no answer after this time fails with `deadline_exceeded` (ms). */
@@ -42,9 +43,9 @@ export class ApiError extends AppError {
   }
 }
 
-type Answer = { isOk: boolean; status: number; text: string };
+type Answer = { isOk: boolean; status: number; headers: Headers; body: Uint8Array };
 
-async function send(method: string, path: string, { body, signal }: Call<unknown>): Promise<Answer> {
+async function send(method: string, path: string, { body, signal }: Omit<Call<unknown>, 'answer'>): Promise<Answer> {
   const deadline = AbortSignal.timeout(DEADLINE_MS);
   try {
     const response = await fetch(path, {
@@ -54,7 +55,8 @@ async function send(method: string, path: string, { body, signal }: Call<unknown
       credentials: 'same-origin',
       signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
     });
-    return { isOk: response.ok, status: response.status, text: await response.text() };
+    const { ok: isOk, status, headers } = response;
+    return { isOk, status, headers, body: new Uint8Array(await response.arrayBuffer()) };
   } catch (cause) {
     if (signal?.aborted) throw cause;
     if (deadline.aborted) throw new ApiError('deadline_exceeded', 'Holdfast did not answer in time.', { cause });
@@ -62,25 +64,31 @@ async function send(method: string, path: string, { body, signal }: Call<unknown
   }
 }
 
-async function call<T>(method: string, path: string, options: Call<T>): Promise<T> {
-  const { isOk, status, text } = await send(method, path, options);
-  let value: unknown;
+function parseJson({ status, body }: Answer): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(new TextDecoder().decode(body));
   } catch (cause) {
     throw new ApiError('internal', `Holdfast answered with status ${status} and no JSON.`, { cause });
   }
-  if (!isOk) {
-    const refused = errorAnswerSchema.safeParse(value);
-    if (!refused.success) throw new ApiError('internal', `Holdfast answered with status ${status}.`);
-    const { error, requestId } = refused.data;
-    throw new ApiError(error.code, error.message, { requestId, details: error.details });
-  }
-  const parsed = options.answer.safeParse(value);
-  if (!parsed.success) {
-    const message = 'This page and the server are of different versions. Reload the page.';
-    throw new ApiError('upgrade_required', message, { cause: parsed.error });
-  }
+}
+
+function refusal(answer: Answer): ApiError {
+  const refused = errorAnswerSchema.safeParse(parseJson(answer));
+  if (!refused.success) return new ApiError('internal', `Holdfast answered with status ${answer.status}.`);
+  const { error, requestId } = refused.data;
+  return new ApiError(error.code, error.message, { requestId, details: error.details });
+}
+
+function otherVersion(cause: unknown): ApiError {
+  const message = 'This page and the server are of different versions. Reload the page.';
+  return new ApiError('upgrade_required', message, { cause });
+}
+
+async function call<T>(method: string, path: string, options: Call<T>): Promise<T> {
+  const answer = await send(method, path, options);
+  if (!answer.isOk) throw refusal(answer);
+  const parsed = options.answer.safeParse(parseJson(answer));
+  if (!parsed.success) throw otherVersion(parsed.error);
   return parsed.data;
 }
 
@@ -159,4 +167,37 @@ export async function restartTerminal(id: string, rev: number): Promise<{ sessio
     body: { rev },
   });
   return { session: answer.session, ticket: { connectionUrl: answer.connectionUrl, protocols: answer.protocols } };
+}
+
+/** Keeps an idle session from being ended; its idle time starts anew. */
+export async function keepTerminal(id: string): Promise<void> {
+  await call('POST', `/api/terminal/${id}/keep`, { answer: anyAnswer });
+}
+
+function positionIn(headers: Headers, name: string): number {
+  const text = headers.get(name);
+  const position = Number(text);
+  if (!text || !Number.isSafeInteger(position) || position < 0) throw otherVersion(new TypeError(`${name}: ${text}`));
+  return position;
+}
+
+/** A page of a session's history that ends at `before`, or now, with `limit` bytes of output or a little more. */
+export async function readHistory(
+  id: string,
+  { before, limit, signal }: { before: number | null; limit: number; signal: AbortSignal },
+): Promise<HistoryPage> {
+  const query = new URLSearchParams({ ...(before !== null && { before: String(before) }), limit: String(limit) });
+  const answer = await send('GET', `/api/terminal/${id}/history?${query}`, { signal });
+  if (!answer.isOk) throw refusal(answer);
+  const { headers, body } = answer;
+  const extent = {
+    position: positionIn(headers, 'X-Position'),
+    end: positionIn(headers, 'X-End'),
+    start: positionIn(headers, 'X-Start'),
+  };
+  try {
+    return { ...extent, frames: decodeFrames(body) };
+  } catch (cause) {
+    throw otherVersion(cause);
+  }
 }
