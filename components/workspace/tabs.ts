@@ -1,5 +1,5 @@
 /** Rules of tabs that need no screen: their names, their order, what an end is called, and when closing asks. */
-import { signalName } from '@/lib/client/facts';
+import { describeEnding, isFailedExit } from '@/lib/client/endings';
 import type { SessionType } from '@/lib/protocol/control';
 import type { TerminalSession } from '@/lib/protocol/rest';
 
@@ -51,12 +51,11 @@ export function runningProgram(session: TerminalSession): string | null {
 
 /** How a session ended, in a word or two; null while it has not. */
 export function exitText({ exit, status }: Pick<TerminalSession, 'exit' | 'status'>): string | null {
-  if (status !== 'ended' || !exit) return null;
-  if (exit.signal > 0) return signalName(exit.signal);
-  return `exit ${exit.code}`;
+  if (status === 'lost') return 'lost';
+  return status === 'ended' && exit ? describeEnding(exit).word : null;
 }
 
-/** Whether an end was anything but a clean one. */
+/** Whether the program failed; one that others ended, or that was lost, did not. */
 export function isFailure({ exit }: Pick<TerminalSession, 'exit'>): boolean {
-  return exit !== undefined && (exit.code !== 0 || exit.signal !== 0);
+  return exit !== undefined && isFailedExit(exit);
 }

@@ -297,6 +297,23 @@ test('C1 any frame counts as a sign of life', async () => {
   expect(state()).toEqual({ kind: 'live' });
 });
 
+test('C13 it knows that the host has gone silent, until the host answers or another attach does', async () => {
+  const { connection } = await connect();
+  const socket = ScriptedSocket.last;
+  socket.attach();
+  expect(connection.getSnapshot().host).toBe('ok');
+  socket.tell({ event: 'host', state: 'slow' });
+  expect(connection.getSnapshot().host).toBe('slow');
+  socket.tell({ event: 'host', state: 'unresponsive' });
+  expect(connection.getSnapshot().host).toBe('unresponsive');
+  socket.tell({ event: 'host', state: 'ok' });
+  expect(connection.getSnapshot().host).toBe('ok');
+
+  socket.tell({ event: 'host', state: 'unresponsive' });
+  socket.attach();
+  expect(connection.getSnapshot().host).toBe('ok');
+});
+
 test('C1 a page that comes back asks at once whether the host is still there', async () => {
   const { connection, state } = await connect();
   const socket = ScriptedSocket.last;

@@ -274,7 +274,7 @@ export class TerminalConnection {
         this.#patch(this.#meter.pong(event, performance.now()));
         return;
       case 'exit':
-        this.#exit = { code: event.code, signal: event.signal };
+        this.#exit = { code: event.code, signal: event.signal, reason: event.reason };
         return;
       default:
         this.#patch(factsOf(event));
@@ -301,6 +301,7 @@ export class TerminalConnection {
       viewer: event.viewer,
       driver: event.driver,
       idleEndsAt: null,
+      host: 'ok',
       unsent: unsent && {
         bytes: unsent.length,
         text: new TextDecoder().decode(unsent.subarray(0, UNSENT_SHOWN_BYTES)),

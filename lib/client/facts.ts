@@ -1,23 +1,9 @@
 /** What a connection knows and shows: one immutable object, replaced at each change. */
 import type { ClientAction, ErrorCode } from '@/lib/protocol/errors';
-import type { Event, Size, ViewerFacts } from '@/lib/protocol/wire';
+import type { EndReason, Event, Size, ViewerFacts } from '@/lib/protocol/wire';
 
-/** How the program ended. `signal` is 0 when it exited by itself. */
-export type Exit = { code: number; signal: number };
-
-const SIGNALS: Readonly<Record<number, string>> = {
-  1: 'SIGHUP',
-  2: 'SIGINT',
-  6: 'SIGABRT',
-  9: 'SIGKILL',
-  11: 'SIGSEGV',
-  15: 'SIGTERM',
-};
-
-/** What a signal is called: the usual ones by their names, the others by their numbers. */
-export function signalName(signal: number): string {
-  return SIGNALS[signal] ?? `signal ${signal}`;
-}
+/** How a session ended. `signal` is 0 when its program exited by itself; a lost session has code -1. */
+export type Exit = { code: number; signal: number; reason?: EndReason | undefined };
 
 /** Where a connection stands. `retryAt` is in milliseconds since 1970. */
 export type ConnectionState =
@@ -39,6 +25,9 @@ export type Latency = {
   readonly hostMs: number;
 };
 
+/** Whether the session's host answers the gateway. */
+export type HostState = Extract<Event, { event: 'host' }>['state'];
+
 /** Everything that a view may show of a connection. */
 export type ConnectionFacts = {
   readonly state: ConnectionState;
@@ -54,6 +43,7 @@ export type ConnectionFacts = {
   /** Smoothed, and as it was measured last; null before the first answer to a ping. */
   readonly latency: Latency | null;
   readonly lastLatency: Latency | null;
+  readonly host: HostState;
   /** Input that was typed around a break and is not sent without the user's word. */
   readonly unsent: { readonly bytes: number; readonly text: string } | null;
   /** Bytes of output that this viewer was not shown, since the last `dismissGap`. */
@@ -77,6 +67,7 @@ export function initialFacts(size: Size): ConnectionFacts {
     size,
     latency: null,
     lastLatency: null,
+    host: 'ok',
     unsent: null,
     skippedBytes: 0,
     idleEndsAt: null,
@@ -97,6 +88,8 @@ export function factsOf(event: Event): Partial<ConnectionFacts> {
       return { idleEndsAt: event.endsAt };
     case 'error':
       return { notice: { code: event.code, message: event.message } };
+    case 'host':
+      return { host: event.state };
     default:
       return {};
   }

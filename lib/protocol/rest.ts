@@ -108,6 +108,8 @@ export const terminalSessionSchema = z.object({
   title: z.string(),
   /** The command in the foreground other than the shell, or null. */
   foreground: z.string().nullable(),
+  /** When it will be ended for being idle unless somebody uses it; absent or null: not announced. */
+  idleEndsAt: z.string().nullable().optional(),
 });
 export type TerminalSession = z.infer<typeof terminalSessionSchema>;
 

@@ -324,12 +324,12 @@ test('C7 an exit ends the connection with its code, and the restarted session st
   const client = await openLive(session);
   client.type('echo be""fore; exit 7\r');
   await client.is('ended');
-  expect(client.facts.state).toEqual({ kind: 'ended', exit: { code: 7, signal: 0 } });
+  expect(client.facts.state).toMatchObject({ kind: 'ended', exit: { code: 7, signal: 0 } });
   expect(client.output).toContain('before\r\n');
 
   const late = new Client(session);
   await late.is('ended');
-  expect(late.facts.state).toEqual({ kind: 'ended', exit: { code: 7, signal: 0 } });
+  expect(late.facts.state).toMatchObject({ kind: 'ended', exit: { code: 7, signal: 0 } });
   expect(dumpTerminal(late.terminal).normal.join('\n')).toContain('before');
   expect(late.states).not.toContain('live');
 
