@@ -1,13 +1,14 @@
 'use client';
 /** What has to be said about a connection, above the terminal: away, failed, unsent input, skipped output. */
-import { LoaderCircle, Send, TriangleAlert, WifiOff, X } from 'lucide-react';
-import { type ReactNode, useEffect, useEffectEvent, useSyncExternalStore } from 'react';
+import { Clock, Hourglass, LoaderCircle, Send, TriangleAlert, WifiOff, X } from 'lucide-react';
+import { type ReactNode, useEffect, useEffectEvent } from 'react';
+import { amount } from '@/components/ui/amount';
 import { Button, IconButton } from '@/components/ui/button';
+import { useMinutesUntil, useSecondsUntil } from '@/components/ui/clock';
 import type { TerminalConnection } from '@/lib/client/connection';
 import type { ConnectionFacts, ConnectionState } from '@/lib/client/facts';
 import type { ErrorCode } from '@/lib/protocol/errors';
 
-const CLOCK_MS = 250;
 const PASSING_MS = 8_000;
 const ICON = { size: 15, 'aria-hidden': true } as const;
 
@@ -19,25 +20,6 @@ const FAILURES: Partial<Record<ErrorCode, string>> = {
   payload_too_large: 'More was typed than the program could take.',
   upgrade_required: 'Holdfast is a newer version now. Reload the page.',
 };
-
-function subscribeClock(listener: () => void): () => void {
-  const timer = setInterval(listener, CLOCK_MS);
-  return () => clearInterval(timer);
-}
-
-/** Seconds until a time, counted down. */
-function useSecondsUntil(time: number): number {
-  return useSyncExternalStore(
-    subscribeClock,
-    () => Math.max(0, Math.ceil((time - Date.now()) / 1000)),
-    () => 0,
-  );
-}
-
-function amount(bytes: number): string {
-  if (bytes < 1024) return `${bytes} bytes`;
-  return bytes < 1024 * 1024 ? `${Math.round(bytes / 1024)} KB` : `${(bytes / 1024 / 1024).toFixed(1)} MB`;
-}
 
 /** Typed text as people can read it: control characters as ⏎, ⎋ or ^C. */
 function readable(text: string): string {
@@ -176,10 +158,10 @@ function UnsentRow({
 }
 
 function IdleRow({ endsAt, connection }: { endsAt: number; connection: TerminalConnection }) {
-  const minutes = Math.ceil(useSecondsUntil(endsAt) / 60);
+  const minutes = useMinutesUntil(endsAt);
   return (
     <Row
-      icon={<TriangleAlert {...ICON} />}
+      icon={<Clock {...ICON} />}
       actions={
         <Button className="h-7" onClick={() => connection.keep()}>
           Keep it
@@ -191,9 +173,11 @@ function IdleRow({ endsAt, connection }: { endsAt: number; connection: TerminalC
   );
 }
 
-/** All that is to be said now, floating over the top of the terminal. */
-export function ConnectionBanner({ facts, connection }: { facts: ConnectionFacts; connection: TerminalConnection }) {
-  const { state, unsent, skippedBytes, notice, idleEndsAt } = facts;
+type BannerProps = { facts: ConnectionFacts; connection: TerminalConnection; children?: ReactNode };
+
+/** All that is to be said now, floating over the top of the terminal; `children` come below it. */
+export function ConnectionBanner({ facts, connection, children }: BannerProps) {
+  const { state, unsent, skippedBytes, notice, idleEndsAt, host } = facts;
   const isLive = state.kind === 'live';
   return (
     <div
@@ -202,6 +186,12 @@ export function ConnectionBanner({ facts, connection }: { facts: ConnectionFacts
     >
       {(state.kind === 'waiting' || state.kind === 'connecting') && <AwayRow state={state} connection={connection} />}
       {state.kind === 'failed' && <FailedRow state={state} connection={connection} />}
+      {isLive && host === 'unresponsive' && (
+        <Row icon={<Hourglass {...ICON} />}>
+          The terminal’s host has not answered for some seconds.{' '}
+          <span className="text-muted">Nothing is lost; what you type waits.</span>
+        </Row>
+      )}
       {isLive && unsent && <UnsentRow unsent={unsent} connection={connection} />}
       {isLive && idleEndsAt !== null && <IdleRow endsAt={idleEndsAt} connection={connection} />}
       {isLive && skippedBytes > 0 && (
@@ -214,6 +204,7 @@ export function ConnectionBanner({ facts, connection }: { facts: ConnectionFacts
           {notice.message}
         </PassingRow>
       )}
+      {children}
     </div>
   );
 }

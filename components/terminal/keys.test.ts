@@ -21,6 +21,14 @@ test.each([
   expect(keyAction({ ...letter(name), metaKey: true }, false)).toBeNull();
 });
 
+test('C8 Ctrl+Shift+h opens the history, on a Mac Cmd+Shift+h', () => {
+  const h = letter('h');
+  expect(keyAction({ ...h, ctrlKey: true, shiftKey: true }, false)).toBe('history');
+  expect(keyAction({ ...h, metaKey: true, shiftKey: true }, true)).toBe('history');
+  expect(keyAction({ ...h, metaKey: true }, true)).toBeNull();
+  expect(keyAction({ ...h, ctrlKey: true }, false)).toBeNull();
+});
+
 test('C8 Shift+Return is a line break, other Returns are the program’s', () => {
   const enter = { ...none, key: 'Enter', code: 'Enter' };
   expect(keyAction({ ...enter, shiftKey: true }, false)).toBe('new-line');

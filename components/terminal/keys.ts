@@ -1,7 +1,7 @@
 /** Keys that the terminal view keeps for itself or sends in its own way. */
 
 /** What a key press means when it is not simply typing. */
-export type KeyAction = 'copy' | 'paste' | 'find' | 'new-line';
+export type KeyAction = 'copy' | 'paste' | 'find' | 'history' | 'new-line';
 
 type Key = Pick<KeyboardEvent, 'type' | 'key' | 'code' | 'ctrlKey' | 'shiftKey' | 'altKey' | 'metaKey'>;
 
@@ -21,6 +21,9 @@ export function keyAction(event: Key, isMac: boolean): KeyAction | null {
       return 'paste';
     case 'KeyF':
       return 'find';
+    case 'KeyH':
+      // Without Shift it hides the window of a Mac.
+      return event.shiftKey ? 'history' : null;
     default:
       return null;
   }

@@ -4,8 +4,9 @@ import type { Terminal } from '@xterm/xterm';
 import type { Theme } from '@/components/ui/preferences';
 import { TerminalConnection } from '@/lib/client/connection';
 import type { Ticket } from '@/lib/client/link';
-import { DEFAULT_SIZE } from '@/lib/protocol/limits';
+import { DEFAULT_SIZE, SCROLLBACK_LINES } from '@/lib/protocol/limits';
 import type { CellSize, Mode } from '@/lib/protocol/wire';
+import { copySelection } from './clipboard';
 import { createTerminal, fontFamily, Renderer } from './create-terminal';
 import {
   advanceOf,
@@ -20,6 +21,7 @@ import {
 import { keyAction, NEW_LINE } from './keys';
 import { isMac } from './links';
 import { preparePaste } from './paste';
+import { isScrollable, watchScrolling } from './scroll';
 import { binaryBytes, isPassiveReport, textBytes } from './terminal-input';
 import { terminalSink } from './terminal-sink';
 import { coloursOf, THEMES } from './themes';
@@ -40,6 +42,10 @@ export type OpenOptions = {
   getTicket(): Promise<Ticket>;
   onLink(address: string | null): void;
   onFind(): void;
+  /** The user scrolls up beyond the scrollback, which is full, or asks for older output by a key. */
+  onHistory(): void;
+  /** Whether the oldest line of a full scrollback is in sight. */
+  onTop(isAtTop: boolean): void;
   onBell(): void;
   /** Whether the terminal is drawn smaller, because another window sets its size or it ended in a larger one. */
   onScaled(isScaled: boolean): void;
@@ -51,6 +57,8 @@ export type OpenTerminal = {
   readonly terminal: Terminal;
   readonly search: SearchAddon;
   readonly connection: TerminalConnection;
+  /** Pastes text, and asks first when that could run something by surprise. */
+  paste(text: string): Promise<void>;
   /** While the user searches, the match in hand is marked as such: xterm.js only selects it. */
   setTheme(theme: Theme, isFinding: boolean): void;
   setVisible(isVisible: boolean): void;
@@ -131,6 +139,20 @@ export function openTerminal(options: OpenOptions): OpenTerminal {
   terminal.onData((data) => {
     if (!queries.isAnswering() && !(isPassiveReport(data) && isGuest())) connection.input(textBytes(data));
   });
+  /** Whether older output than the oldest line in sight can be in the history only. */
+  const isAtTop = () => {
+    const { viewportY, baseY } = terminal.buffer.active;
+    return viewportY === 0 && baseY >= SCROLLBACK_LINES && isScrollable(terminal);
+  };
+  let wasAtTop = false;
+  const tellTop = () => {
+    if (isAtTop() === wasAtTop) return;
+    wasAtTop = !wasAtTop;
+    options.onTop(wasAtTop);
+  };
+  terminal.onScroll(tellTop);
+  terminal.buffer.onBufferChange(tellTop);
+  watchScrolling(terminal, mount, { onBeyond: () => isAtTop() && options.onHistory() }, signal);
   terminal.onBinary((data) => connection.input(binaryBytes(data)));
   let bellAt = Number.NEGATIVE_INFINITY;
   terminal.onBell(() => {
@@ -140,13 +162,15 @@ export function openTerminal(options: OpenOptions): OpenTerminal {
     options.onBell();
   });
   terminal.attachCustomKeyEventHandler((event) => {
-    const action = keyAction(event, isMac());
+    const isPageUp = event.key === 'PageUp' && event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
+    const action = isPageUp && isAtTop() ? 'history' : keyAction(event, isMac());
     // The browser pastes by itself: the event comes below.
     if (!action || action === 'paste') return action === null;
     event.preventDefault();
     if (event.type !== 'keydown') return false;
     if (action === 'copy') copySelection(terminal);
     else if (action === 'find') options.onFind();
+    else if (action === 'history') options.onHistory();
     else if (mode === 'write') {
       connection.input(textBytes(NEW_LINE));
       terminal.scrollToBottom();
@@ -195,6 +219,7 @@ export function openTerminal(options: OpenOptions): OpenTerminal {
     terminal,
     search,
     connection,
+    paste,
     setTheme(next, isFinding) {
       theme = next;
       const colours = THEMES[next];
@@ -223,14 +248,6 @@ function contentBox(element: HTMLElement): { width: number; height: number } {
     width: element.clientWidth - sum(style.paddingLeft, style.paddingRight),
     height: element.clientHeight - sum(style.paddingTop, style.paddingBottom),
   };
-}
-
-function copySelection(terminal: Terminal): void {
-  if (!terminal.hasSelection()) return;
-  // Without https or permission the page has no clipboard; the copy event, which xterm.js answers, works everywhere.
-  const fallBack = () => document.execCommand('copy');
-  if (navigator.clipboard) navigator.clipboard.writeText(terminal.getSelection()).catch(fallBack);
-  else fallBack();
 }
 
 async function fontLoaded(): Promise<void> {

@@ -5,13 +5,22 @@ import { Minimize2 } from 'lucide-react';
 import { useEffect, useEffectEvent, useRef, useState, useSyncExternalStore } from 'react';
 import { Confirm } from '@/components/ui/dialog';
 import type { Theme } from '@/components/ui/preferences';
+import type { TerminalConnection } from '@/lib/client/connection';
+import { causeOfLoss, isLoss } from '@/lib/client/endings';
+import type { Exit } from '@/lib/client/facts';
 import type { Ticket } from '@/lib/client/link';
 import type { Mode } from '@/lib/protocol/wire';
 import { ConnectionBanner } from './connection-banner';
-import { EndedBar } from './ended-bar';
+import { EarlierOutput } from './earlier-output';
+import { EndedBar, LostBar, NoScreen } from './ended-bar';
+import { type HistoryHandle, HistoryView } from './history-view';
 import { openLinkHint } from './links';
+import type { HistoryInput } from './open-history';
 import { type OpenTerminal, openTerminal } from './open-terminal';
 import { SearchBar } from './search-bar';
+
+/** What others on the page may use of a terminal. */
+export type TerminalHandle = { connection: TerminalConnection; showHistory: () => void };
 
 type TerminalViewProps = {
   sessionId: string;
@@ -20,7 +29,11 @@ type TerminalViewProps = {
   theme: Theme;
   /** Whether the page reaches the server: when it does again, a lost connection is tried at once. */
   isReachable?: boolean;
+  /** How the session was lost, as far as that is known, and where it can start again; null while it is not lost. */
+  lost?: { exit: Exit | null; path: string } | null;
   getTicket: () => Promise<Ticket>;
+  /** Takes the terminal's handle when it is open, and null when it closes. */
+  onHandle?: (handle: TerminalHandle | null) => void;
   onRestart: () => void;
   onBell: () => void;
 };
@@ -31,13 +44,16 @@ const subscribeNever = () => () => undefined;
 const nothing = () => null;
 
 export function TerminalView(props: TerminalViewProps) {
-  const { sessionId, mode, isVisible, theme, isReachable = true } = props;
+  const { sessionId, mode, isVisible, theme, isReachable = true, lost = null } = props;
   const root = useRef<HTMLDivElement>(null);
   const area = useRef<HTMLDivElement>(null);
   const mount = useRef<HTMLDivElement>(null);
   const [open, setOpen] = useState<OpenTerminal | null>(null);
   const [link, setLink] = useState<string | null>(null);
   const [isFinding, setIsFinding] = useState(false);
+  const [isAtTop, setIsAtTop] = useState(false);
+  const [isPast, setIsPast] = useState(false);
+  const [history, setHistory] = useState<HistoryHandle | null>(null);
   const [isScaled, setIsScaled] = useState(false);
   const [question, setQuestion] = useState<Question | null>(null);
   const facts = useSyncExternalStore(
@@ -49,6 +65,7 @@ export function TerminalView(props: TerminalViewProps) {
   const getTheme = useEffectEvent(() => theme);
   const getTicket = useEffectEvent(() => props.getTicket());
   const onBell = useEffectEvent(() => props.onBell());
+  const onHandle = useEffectEvent((handle: TerminalHandle | null) => props.onHandle?.(handle));
 
   useEffect(() => {
     if (!root.current || !area.current || !mount.current) return;
@@ -60,6 +77,8 @@ export function TerminalView(props: TerminalViewProps) {
       getTicket: () => getTicket(),
       onLink: setLink,
       onFind: () => setIsFinding(true),
+      onHistory: () => setIsPast(true),
+      onTop: setIsAtTop,
       onBell: () => onBell(),
       onScaled: setIsScaled,
       askPaste: (lines) => new Promise((answer) => setQuestion({ lines, answer })),
@@ -68,9 +87,12 @@ export function TerminalView(props: TerminalViewProps) {
     // For tests that look into the page; it gives no rights that the page does not have.
     Object.assign(root.current, { holdfast: { sessionId, terminal, connection } });
     setOpen(opened);
+    onHandle({ connection, showHistory: () => setIsPast(true) });
     return () => {
+      onHandle(null);
       opened.dispose();
       setOpen(null);
+      setIsPast(false);
     };
   }, [sessionId, mode]);
 
@@ -86,12 +108,27 @@ export function TerminalView(props: TerminalViewProps) {
     open?.terminal.focus();
   }
 
+  const { kind } = facts?.state ?? { kind: 'connecting' };
+  const isOver = kind === 'ended' || (kind === 'failed' && lost !== null);
+  const exit = facts?.state.kind === 'ended' ? facts.state.exit : null;
+  const hasScreen = open !== null && open.connection.parsedPosition !== null;
+
+  function leaveHistory(input?: HistoryInput): void {
+    const isTouched = matchMedia('(pointer: coarse)').matches;
+    // The focus of a phone brings up its keyboard: only who typed wants that.
+    if (!isTouched || root.current?.querySelector('textarea:focus')) open?.terminal.focus();
+    setIsPast(false);
+    if (!input) return;
+    if ('typed' in input) open?.terminal.input(input.typed);
+    else void open?.paste(input.pasted);
+  }
+
   return (
     <div
       ref={root}
       data-testid="terminal"
       data-session-id={sessionId}
-      data-state={facts?.state.kind ?? 'connecting'}
+      data-state={kind}
       className="relative flex size-full flex-col overflow-hidden bg-bg"
     >
       <div
@@ -100,18 +137,34 @@ export function TerminalView(props: TerminalViewProps) {
       >
         <div ref={mount} className={`shrink-0 ${isScaled ? 'outline-1 outline-line' : ''}`} />
       </div>
-      {open && facts && <ConnectionBanner facts={facts} connection={open.connection} />}
+      {open && isPast && (
+        <HistoryView
+          sessionId={sessionId}
+          live={open}
+          theme={theme}
+          isFinding={isFinding}
+          onHandle={setHistory}
+          onLink={setLink}
+          onFind={() => setIsFinding(true)}
+          onLeave={leaveHistory}
+        />
+      )}
+      {open && facts && !(isOver && kind === 'failed') && (
+        <ConnectionBanner facts={facts} connection={open.connection}>
+          {isAtTop && !isPast && <EarlierOutput onClick={() => setIsPast(true)} />}
+        </ConnectionBanner>
+      )}
       {open && isFinding && (
         <SearchBar
-          search={open.search}
+          search={history?.search ?? open.search}
           theme={theme}
           onClose={() => {
             setIsFinding(false);
-            open.terminal.focus();
+            (history ?? open.terminal).focus();
           }}
         />
       )}
-      {isScaled && facts?.state.kind === 'live' && (
+      {isScaled && kind === 'live' && !isPast && (
         <div className="absolute right-4 bottom-2 z-10 flex animate-fade items-center gap-2 rounded-md border border-line bg-raised/95 px-2.5 py-1 text-muted text-xs">
           <Minimize2 size={13} aria-hidden="true" />
           Sized by another window
@@ -129,7 +182,7 @@ export function TerminalView(props: TerminalViewProps) {
           )}
         </div>
       )}
-      {facts?.state.kind === 'ended' && <EndedBar exit={facts.state.exit} onRestart={props.onRestart} />}
+      {isOver && !isPast && <Ending exit={exit} lost={lost} hasScreen={hasScreen} onRestart={props.onRestart} />}
       {link && (
         <div className="pointer-events-none absolute bottom-2 left-3 z-20 max-w-[80%] truncate rounded-md border border-line bg-raised/95 px-2 py-0.5 text-xs shadow-pop">
           <span className="font-mono">{link}</span> <span className="text-muted">{openLinkHint()}</span>
@@ -152,4 +205,20 @@ export function TerminalView(props: TerminalViewProps) {
       )}
     </div>
   );
+}
+
+type EndingProps = {
+  exit: Exit | null;
+  lost: TerminalViewProps['lost'];
+  hasScreen: boolean;
+  onRestart: () => void;
+};
+
+/** What the host said at the end goes before what the list says: it is about the screen that is shown. */
+function Ending({ exit, lost, hasScreen, onRestart }: EndingProps) {
+  if (exit && !isLoss(exit)) return <EndedBar exit={exit} onRestart={onRestart} />;
+  if (!lost && !exit) return <EndedBar exit={null} onRestart={onRestart} />;
+  const cause = exit ?? lost?.exit ?? null;
+  if (hasScreen) return <LostBar exit={cause} onRestart={onRestart} />;
+  return <NoScreen title={`Lost: ${causeOfLoss(cause)}`} path={lost?.path ?? ''} onRestart={onRestart} />;
 }

@@ -71,11 +71,15 @@ export async function waitForTerminal(page: Page, sessionId: string): Promise<vo
 
 /** Runs a function's source with the `{terminal, connection}` of a session, in one turn of the page. */
 function read<T>(page: Page, sessionId: string, source: string): Promise<T> {
-  const selector = JSON.stringify(`[data-testid="terminal"][data-session-id="${sessionId}"]`);
+  return readAt(page, `[data-testid="terminal"][data-session-id="${sessionId}"]`, source);
+}
+
+/** Runs a function's source with what an element of the page holds for tests, in one turn of the page. */
+export function readAt<T>(page: Page, selector: string, source: string): Promise<T> {
   // As text: functions of compiled test files may name helpers that the page does not have.
   return page.evaluate<T>(`(() => {
     const __name = (value) => value;
-    return (${source})(document.querySelector(${selector}).holdfast);
+    return (${source})(document.querySelector(${JSON.stringify(selector)}).holdfast);
   })()`);
 }
 
