@@ -49,8 +49,8 @@ export function Providers({ isSignedIn, children }: { isSignedIn: boolean; child
       <Toaster
         theme={theme}
         position="bottom-right"
-        offset={{ bottom: 40, right: 16 }}
-        mobileOffset={{ bottom: 40 }}
+        offset={{ top: 48, bottom: 40, right: 16 }}
+        mobileOffset={{ top: 48, bottom: 40 }}
         toastOptions={{
           style: {
             background: 'var(--hf-raised)',
@@ -60,7 +60,11 @@ export function Providers({ isSignedIn, children }: { isSignedIn: boolean; child
             fontSize: 13,
             boxShadow: 'var(--hf-shadow)',
           },
-          classNames: { description: 'text-muted!', error: '[&_[data-icon]]:text-danger' },
+          classNames: {
+            description: 'text-muted!',
+            error: '[&_[data-icon]]:text-danger',
+            warning: '[&_[data-icon]]:text-warn',
+          },
         }}
       />
     </QueryClientProvider>

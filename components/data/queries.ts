@@ -8,6 +8,7 @@ import {
   createTerminal,
   deleteProject,
   deleteTerminal,
+  keepTerminal,
   listProjects,
   listTerminals,
   patchProject,
@@ -174,5 +175,15 @@ export function useRestart(projectId: string, keepTicket: KeepTicket) {
       reportFailure('Not restarted', error);
       await client.invalidateQueries({ queryKey: terminalsKey(projectId) });
     },
+  });
+}
+
+/** Keeps an idle session from being ended. */
+export function useKeep(projectId: string) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (id: string) => keepTerminal(id),
+    onError: (error) => reportFailure('Not kept', error),
+    onSettled: () => client.invalidateQueries({ queryKey: terminalsKey(projectId) }),
   });
 }

@@ -7,6 +7,7 @@ import { IconButton } from '@/components/ui/button';
 import { DropdownMenu, type MenuEntry } from '@/components/ui/menu';
 import { shortPath } from '@/components/ui/path-text';
 import { ThemeMenu } from '@/components/ui/theme-menu';
+import { IdleMark } from './idle-mark';
 import { newTerminalEntries } from './new-terminal';
 import { SessionBadge } from './session-icon';
 import { Attention, ExitBadge } from './terminal-tab';
@@ -54,22 +55,34 @@ function ProjectSwitcher({ workspace, home, onCreateProject }: Omit<SidebarProps
   );
 }
 
-function SessionRow({ tab, onShow }: { tab: Tab; onShow: () => void }) {
+function SessionRow({ tab, onShow, onKeep }: { tab: Tab; onShow: () => void; onKeep: () => void }) {
   return (
-    <li>
+    <li className="relative">
       <button
         type="button"
         aria-current={tab.isActive || undefined}
         title={tab.title || tab.tabName}
-        className={`${ROW} ${tab.isActive ? 'bg-hover text-text' : 'text-muted hover:bg-hover hover:text-text'}`}
+        className={`${ROW} ${tab.idleEndsAt ? 'pr-14' : ''} ${tab.isActive ? 'bg-hover text-text' : 'text-muted hover:bg-hover hover:text-text'}`}
         onClick={onShow}
       >
         <SessionBadge session={tab} />
         <span className="min-w-0 flex-1 truncate">{tab.tabName}</span>
         {tab.foreground && <span className="max-w-20 truncate font-mono text-2xs text-muted">{tab.foreground}</span>}
         <ExitBadge tab={tab} />
+        <IdleMark tab={tab} />
         <Attention tab={tab} />
       </button>
+      {tab.idleEndsAt && (
+        <button
+          type="button"
+          aria-label={`Keep ${tab.tabName} running`}
+          title="Keep it running"
+          className="absolute top-1 right-1 h-6 rounded border border-line-strong bg-raised px-2 font-medium text-2xs hover:bg-hover"
+          onClick={onKeep}
+        >
+          Keep
+        </button>
+      )}
     </li>
   );
 }
@@ -109,6 +122,7 @@ export function Sidebar({ workspace, home, onCreateProject, onDone }: SidebarPro
                 onDone();
                 workspace.show(tab.id);
               }}
+              onKeep={() => workspace.keep(tab.id)}
             />
           ))}
         </ul>

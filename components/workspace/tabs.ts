@@ -51,7 +51,6 @@ export function runningProgram(session: TerminalSession): string | null {
 
 /** How a session ended, in a word or two; null while it has not. */
 export function exitText({ exit, status }: Pick<TerminalSession, 'exit' | 'status'>): string | null {
-  if (status === 'lost') return 'lost';
   return status === 'ended' && exit ? describeEnding(exit).word : null;
 }
 

@@ -1,31 +1,12 @@
 'use client';
 /** The terminal of one tab; it stays mounted while the tab is out of sight. */
-import { RotateCw, TriangleAlert } from 'lucide-react';
 import { useEffect } from 'react';
 import { useIsReachable } from '@/components/data/live';
+import { NoScreen } from '@/components/terminal/ended-bar';
 import { TerminalView } from '@/components/terminal/terminal-view';
-import { Button } from '@/components/ui/button';
 import { useTheme } from '@/components/ui/preferences';
 import { focusTerminal } from './focus';
 import type { Tab, Workspace } from './use-workspace';
-
-/** For sessions that no terminal can be attached to. */
-function LostSession({ tab, onRestart }: { tab: Tab; onRestart: () => void }) {
-  return (
-    <div className="flex h-full flex-col items-center justify-center gap-1 p-6 text-center">
-      <TriangleAlert size={22} className="mb-2 text-warn" aria-hidden="true" />
-      <h2 className="font-semibold text-base">{tab.tabName} was lost</h2>
-      <p className="max-w-md text-muted">
-        The process that held this terminal is gone, and its screen with it. Start it again in{' '}
-        <span className="break-all font-mono text-xs">{tab.currentPath}</span>.
-      </p>
-      <Button variant="primary" className="mt-3" onClick={onRestart}>
-        <RotateCw size={14} aria-hidden="true" />
-        Restart
-      </Button>
-    </div>
-  );
-}
 
 /** Who mounts it gives it the epoch as part of its key: a restarted session is a new terminal. */
 export function TerminalPanel({ tab, workspace }: { tab: Tab; workspace: Workspace }) {
@@ -46,8 +27,8 @@ export function TerminalPanel({ tab, workspace }: { tab: Tab; workspace: Workspa
       aria-labelledby={`tab-${tab.id}`}
       className={`absolute inset-0 ${isActive ? '' : 'invisible'}`}
     >
-      {tab.status === 'lost' || tab.status === 'error' ? (
-        <LostSession tab={tab} onRestart={restart} />
+      {tab.status === 'error' ? (
+        <NoScreen title={`${tab.tabName} could not be started`} path={tab.currentPath} onRestart={restart} />
       ) : (
         <TerminalView
           sessionId={id}
@@ -55,7 +36,9 @@ export function TerminalPanel({ tab, workspace }: { tab: Tab; workspace: Workspa
           isVisible={isActive}
           theme={theme}
           isReachable={isReachable}
+          lost={tab.status === 'lost' ? { exit: tab.exit ?? null, path: tab.currentPath } : null}
           getTicket={() => workspace.takeTicket(id)}
+          onHandle={(handle) => workspace.takeHandle(id, handle)}
           onRestart={restart}
           onBell={() => workspace.ring(id)}
         />

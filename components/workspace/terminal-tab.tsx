@@ -2,12 +2,13 @@
 /** One tab of the strip: icon, name, what it wants, and how to close it. */
 import { useSortable } from '@dnd-kit/sortable';
 import { CSS } from '@dnd-kit/utilities';
-import { ArrowLeft, ArrowRight, Bell, Pencil, RotateCw, X } from 'lucide-react';
+import { ArrowLeft, ArrowRight, Bell, Clock, History, Pencil, RotateCw, X } from 'lucide-react';
 import { useEffect, useRef } from 'react';
 import { ContextMenu, type MenuEntry } from '@/components/ui/menu';
 import { statusLabel } from '@/components/ui/status-dot';
 import { NAME_GRAPHEMES_MAX } from '@/lib/protocol/limits';
 import { focusTab, focusTerminal } from './focus';
+import { IdleMark } from './idle-mark';
 import { SessionBadge } from './session-icon';
 import { canRestart, exitText, isFailure } from './tabs';
 import type { Tab, Workspace } from './use-workspace';
@@ -74,8 +75,15 @@ function tabEntries(tab: Tab, index: number, workspace: Workspace): MenuEntry[] 
         'separator',
       ]
     : [];
+  const keep: MenuEntry[] = tab.idleEndsAt
+    ? [
+        { id: 'keep', label: 'Keep running', icon: <Clock {...ICON} />, onSelect: () => workspace.keep(tab.id) },
+        'separator',
+      ]
+    : [];
   return [
     ...restart,
+    ...keep,
     { id: 'rename', label: 'Rename', icon: <Pencil {...ICON} />, keys: 'F2', onSelect: () => workspace.rename(tab.id) },
     {
       id: 'left',
@@ -90,6 +98,15 @@ function tabEntries(tab: Tab, index: number, workspace: Workspace): MenuEntry[] 
       icon: <ArrowRight {...ICON} />,
       isDisabled: index === last,
       onSelect: () => workspace.move(tab.id, index + 1),
+    },
+    'separator',
+    {
+      id: 'history',
+      label: 'Earlier output',
+      icon: <History {...ICON} />,
+      keys: 'Ctrl+Shift+H',
+      isDisabled: !workspace.hasHandle(tab.id),
+      onSelect: () => workspace.showHistory(tab.id),
     },
     'separator',
     { id: 'close', label: 'Close', icon: <X {...ICON} />, isDanger: true, onSelect: () => void workspace.close(tab) },
@@ -147,6 +164,7 @@ export function TerminalTab({ tab, index, workspace }: { tab: Tab; index: number
               <SessionBadge session={tab} />
               <span className="min-w-0 flex-1 truncate">{tab.tabName}</span>
               <ExitBadge tab={tab} />
+              <IdleMark tab={tab} />
             </button>
             <span className="pointer-events-none absolute right-3 flex group-focus-within:hidden group-hover:hidden">
               <Attention tab={tab} />

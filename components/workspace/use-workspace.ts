@@ -6,10 +6,12 @@ import {
   useChangeTab,
   useCloseTab,
   useCreateTerminal,
+  useKeep,
   useProjects,
   useRestart,
   useTerminals,
 } from '@/components/data/queries';
+import type { TerminalHandle } from '@/components/terminal/terminal-view';
 import { attachTerminal, readTerminal } from '@/lib/client/api';
 import type { Ticket } from '@/lib/client/link';
 import type { SessionType } from '@/lib/protocol/control';
@@ -57,6 +59,8 @@ export function useWorkspace(project: Project, firstTab: string | null) {
   const restarting = useRestart(project.id, tickets.keep);
   const [marks, mark] = useReducer(reduceMarks, NO_MARKS);
   const [renamingId, setRenamingId] = useState<string | null>(null);
+  const keeping = useKeep(project.id);
+  const [handles, setHandles] = useState<ReadonlyMap<string, TerminalHandle>>(new Map());
   const [asking, setAsking] = useState<TerminalSession | null>(null);
 
   const active = terminals.find(({ id }) => id === front) ?? terminals[0] ?? null;
@@ -135,6 +139,18 @@ export function useWorkspace(project: Project, firstTab: string | null) {
       if (restarting.isPending) return;
       focusTerminal(id);
       restarting.mutate({ id, rev });
+    },
+    /** Keeps an idle session from being ended. */
+    keep: (id: string) => keeping.mutate(id),
+    /** What a terminal that is open on this page lets others do with it. */
+    takeHandle: (id: string, handle: TerminalHandle | null) =>
+      setHandles((known) => new Map(handle ? [...known, [id, handle]] : [...known].filter(([other]) => other !== id))),
+    hasHandle: (id: string) => handles.has(id),
+    /** The connection of the tab in front, once its terminal is open. */
+    connection: (active && handles.get(active.id)?.connection) ?? null,
+    showHistory(id: string): void {
+      show(id);
+      handles.get(id)?.showHistory();
     },
     ring: (id: string) => mark({ type: 'bell', id }),
     takeTicket: tickets.take,

@@ -8,6 +8,7 @@ import { Button } from '@/components/ui/button';
 import { Confirm } from '@/components/ui/dialog';
 import type { Project } from '@/lib/protocol/rest';
 import { EmptyWorkspace } from './empty-workspace';
+import { useLossNotice } from './loss-notice';
 import { useShortcuts } from './shortcuts';
 import { Sidebar } from './sidebar';
 import { StatusBar } from './status-bar';
@@ -23,6 +24,7 @@ export function Workspace({ project, firstTab, home }: { project: Project; first
   const [isDrawerOpen, setIsDrawerOpen] = useState(false);
   const [isCreatingProject, setIsCreatingProject] = useState(false);
   useShortcuts(workspace);
+  useLossNotice(workspace);
 
   const sidebar = (
     <Sidebar
@@ -68,7 +70,7 @@ export function Workspace({ project, firstTab, home }: { project: Project; first
             </div>
           )}
         </main>
-        <StatusBar tab={active} path={project.path} home={home} />
+        <StatusBar tab={active} connection={workspace.connection} path={project.path} home={home} />
       </div>
       <Drawer.Root open={isDrawerOpen} onOpenChange={setIsDrawerOpen}>
         <Drawer.Portal>

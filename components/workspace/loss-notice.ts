@@ -1,0 +1,84 @@
+'use client';
+/** Tells which terminals were lost, once for each loss and all in one notice. */
+import { useEffect, useEffectEvent } from 'react';
+import { toast } from 'sonner';
+import { causeOfLoss } from '@/lib/client/endings';
+import type { TerminalSession } from '@/lib/protocol/rest';
+import type { Workspace } from './use-workspace';
+
+const TOLD_KEY = 'hf-told-losses';
+/** Losses that the browser remembers to have told. */
+const TOLD_MAX = 200;
+const SHOWN_MS = 20_000;
+const NAMES_MAX = 4;
+
+type Lost = Pick<TerminalSession, 'id' | 'epoch' | 'tabName' | 'exit'>;
+
+/** A session is lost at most once in each epoch. */
+function nameOf({ id, epoch }: Lost): string {
+  return `${id} ${epoch}`;
+}
+
+type Notice = { title: string; description: string; firstId: string; told: string[] };
+
+/** What to say about losses, and which losses to remember as told; null when there is nothing new. */
+export function lossNotice(lost: readonly Lost[], told: readonly string[]): Notice | null {
+  const fresh = lost.filter((session) => !told.includes(nameOf(session)));
+  const [first] = fresh;
+  if (!first) return null;
+  const namesOfCause = new Map<string, string[]>();
+  for (const { exit, tabName } of fresh) {
+    const cause = causeOfLoss(exit ?? null);
+    namesOfCause.set(cause, [...(namesOfCause.get(cause) ?? []), tabName]);
+  }
+  return {
+    title: fresh.length === 1 ? '1 terminal was lost' : `${fresh.length} terminals were lost`,
+    description: [...namesOfCause].map(([cause, names]) => `${listed(names)}: ${cause}.`).join(' '),
+    firstId: first.id,
+    told: [...told, ...fresh.map(nameOf)].slice(-TOLD_MAX),
+  };
+}
+
+function listed(names: readonly string[]): string {
+  const more = names.length - NAMES_MAX;
+  return names.slice(0, NAMES_MAX).join(', ') + (more > 0 ? ` and ${more} more` : '');
+}
+
+function readTold(): string[] {
+  try {
+    return (localStorage.getItem(TOLD_KEY) ?? '').split('\n').filter(Boolean);
+  } catch {
+    return []; // storage is blocked: it is told again on the next page
+  }
+}
+
+function writeTold(told: string[]): void {
+  try {
+    localStorage.setItem(TOLD_KEY, told.join('\n'));
+  } catch {
+    // as above
+  }
+}
+
+/** Shows the notice when terminals of the project are lost, also those that were lost before this page was opened. */
+export function useLossNotice({ tabs, show }: Pick<Workspace, 'tabs' | 'show'>): void {
+  const lost = tabs.filter(({ status }) => status === 'lost');
+  const names = lost.map(nameOf).join('\n');
+  const tell = useEffectEvent(() => {
+    const notice = lossNotice(lost, readTold());
+    if (!notice) return;
+    writeTold(notice.told);
+    toast.warning(notice.title, {
+      description: notice.description,
+      duration: SHOWN_MS,
+      closeButton: true,
+      // The bar of a lost terminal is at the bottom.
+      position: 'top-right',
+      action: { label: 'Show', onClick: () => show(notice.firstId) },
+    });
+  });
+
+  useEffect(() => {
+    if (names !== '') tell();
+  }, [names]);
+}
