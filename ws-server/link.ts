@@ -20,8 +20,11 @@ import { sessionIdSchema } from '@/lib/protocol/ids';
 import { OUTPUT_LINES_MAX, SNAPSHOT_BYTES_MAX } from '@/lib/protocol/limits';
 import { modeSchema } from '@/lib/protocol/wire';
 
-/** The revision of this link. A gateway serves hosts of its own and lower revisions. */
-export const LINK_REVISION = 1;
+/**
+ * The revision of this link. A gateway serves hosts of its own and lower revisions, and sends an older one only the calls
+ * that it knows; a host speaks the gateway's revision when that is the lower one.
+ */
+export const LINK_REVISION = 2;
 /** First byte of a LINK frame; the other types are those of the terminal wire. */
 export const LINK_FRAME = 0xf0;
 /** Largest frame on the link (bytes): a page of history, which is a snapshot and 4 MiB of output in base64. */
@@ -56,9 +59,12 @@ export const CALLS = {
     args: z.object({ ...at, count: z.number().int().min(1).max(OUTPUT_LINES_MAX) }),
     result: linesReplySchema,
   },
-  /** The heartbeat, and what the host counts. Totals since its start; `loopLagMs` is the worst since the last call. */
+  /**
+   * The heartbeat, and what the host counts. Totals since its start; `loopLagMs` is the worst since the last call. `keep`
+   * wants the host also while it is empty: the time after which an empty host ends itself starts again.
+   */
   beat: {
-    args: z.object({}),
+    args: z.object({ keep: z.boolean().optional() }),
     result: z.object({
       rss: z.number(),
       cpuSeconds: z.number(),
@@ -96,6 +102,15 @@ export const CALLS = {
 } as const;
 
 export type CallName = keyof typeof CALLS;
+
+/** The revision of the link in which a call came up; every other is of revision 1. */
+export const CALL_REVISIONS: { readonly [N in CallName]?: number } = {
+  beat: 2,
+  shed: 2,
+  archive: 2,
+  forget: 2,
+  history: 2,
+};
 export type CallArgs<N extends CallName> = z.infer<(typeof CALLS)[N]['args']>;
 export type CallResult<N extends CallName> = z.infer<(typeof CALLS)[N]['result']>;
 

@@ -38,8 +38,12 @@ process.on('SIGHUP', () => undefined);
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => void shutDown('SIGTERM'));
 // One session's bug must not end the others; what is broken shows in the log and in that session.
-process.on('uncaughtException', (error) => log.error({ err: error }, 'uncaught'));
-process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
+for (const event of ['uncaughtException', 'unhandledRejection']) {
+  process.on(event, (err) => {
+    server.vitals.errors++;
+    log.error({ err }, event);
+  });
+}
 
 let isShuttingDown = false;
 
@@ -68,6 +72,7 @@ setInterval(() => {
   const now = Date.now();
   server.sessions.sweep(now);
   if (server.sessions.size > 0 || server.connections > server.gateways) usedAt = now;
+  usedAt = Math.max(usedAt, server.sessions.wantedAt);
   if (server.gateways > 0) gatewayAt = now;
   if (now - usedAt > options.idleExitMs) void shutDown('idle');
   if (options.ephemeral && now - gatewayAt > ORPHANED_MS) void shutDown('no gateway');

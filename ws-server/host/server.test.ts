@@ -22,6 +22,7 @@ import {
   encodeLinkFrame,
   FrameReader,
   LINK_FRAME,
+  LINK_REVISION,
   monotonicMs,
   toGatewaySchema,
   writeFrame,
@@ -180,6 +181,54 @@ describe('pings', () => {
     probe.control({ op: 'ping', t: 8 });
     await vi.waitFor(() => expect(probe.all('pong')).toHaveLength(2), WAIT);
     expect(probe.all('pong')[1]).toMatchObject({ t: 8, host: 0 });
+  });
+});
+
+describe('what gateways are told', () => {
+  it('B12 an older gateway is greeted with its own revision', async () => {
+    const greet = (revision: number) =>
+      new Promise<number>((resolve, reject) => {
+        const socket = connect(socketPath);
+        sockets.add(socket);
+        socket.on('error', reject);
+        const reader = new FrameReader((frame) => {
+          const message = decodeLinkFrame(frame, toGatewaySchema);
+          if (message.link === 'hello') resolve(message.revision);
+        });
+        socket.on('data', (chunk) => reader.push(chunk));
+        writeFrame(socket, encodeLinkFrame({ link: 'control', revision }));
+      });
+    expect(await greet(1)).toBe(1);
+    expect(await greet(LINK_REVISION)).toBe(LINK_REVISION);
+    expect(await greet(LINK_REVISION + 5)).toBe(LINK_REVISION);
+  });
+
+  it('B13 a beat counts sessions, bytes, memory and time, and the worst delay since the last one', async () => {
+    const before = await host.sessions.call('beat', {});
+    const at = await open('head -c 100000 /dev/zero; read line');
+    await vi.waitFor(async () => {
+      const { bytesOut } = await host.sessions.call('beat', {});
+      expect(bytesOut).toBeGreaterThanOrEqual(before.bytesOut + 100_000);
+    }, WAIT);
+    await vi.waitFor(async () => {
+      const blockedAt = performance.now();
+      while (performance.now() - blockedAt < 300);
+      expect((await host.sessions.call('beat', {})).loopLagMs).toBeGreaterThan(200);
+    }, WAIT);
+    const after = await host.sessions.call('beat', {});
+    expect(after.sessions).toBe(before.sessions + 1);
+    expect(after.cpuSeconds).toBeGreaterThan(before.cpuSeconds);
+    expect(after.rss).toBeGreaterThan(10_000_000);
+    await host.sessions.call('end', { ...at, forget: true });
+  });
+
+  it('B4 a beat says whether the host is wanted while it is empty', async () => {
+    const { wantedAt } = host.sessions;
+    await host.sessions.call('beat', {});
+    await host.sessions.call('beat', { keep: false });
+    expect(host.sessions.wantedAt).toBe(wantedAt);
+    await host.sessions.call('beat', { keep: true });
+    expect(host.sessions.wantedAt).toBeGreaterThan(wantedAt);
   });
 });
 

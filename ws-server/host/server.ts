@@ -20,6 +20,7 @@ import type { HistoryOptions } from './history';
 import type { Session } from './session';
 import { type News, Sessions } from './sessions';
 import type { Viewer, ViewerSink } from './viewer';
+import { Vitals } from './vitals';
 
 /** A gateway that does not read is cut off at this many waiting bytes: a viewer's window and snapshots are far below. */
 const WAITING_BYTES_MAX = 16 * 1024 * 1024;
@@ -28,6 +29,7 @@ export type HostOptions = { hostId: string; capacity: number; log: Logger; histo
 
 export class HostServer {
   readonly sessions: Sessions;
+  readonly vitals = new Vitals();
   readonly #hostId: string;
   readonly #log: Logger;
   readonly #server: Server;
@@ -41,7 +43,7 @@ export class HostServer {
       session: (session) => this.#tell({ link: 'session', session }),
       gone: (id, epoch) => this.#tell({ link: 'gone', id, epoch }),
     };
-    this.sessions = new Sessions({ hostId, capacity, news, log, ...(history && { history }) });
+    this.sessions = new Sessions({ hostId, capacity, news, log, vitals: this.vitals, ...(history && { history }) });
     this.#server = createServer((socket) => this.#connected(socket));
   }
 
@@ -98,17 +100,18 @@ export class HostServer {
 
   /** What the rest of a connection is, by its first frame. */
   #begin(socket: Socket, first: ToHost): (frame: Buffer) => void {
-    if (first.link === 'control') return this.#beginControl(socket);
+    if (first.link === 'control') return this.#beginControl(socket, first.revision);
     if (first.link === 'viewer') return this.#beginViewer(socket, first);
     throw new SyntaxError('a connection begins with viewer or control');
   }
 
-  #beginControl(socket: Socket): (frame: Buffer) => void {
+  #beginControl(socket: Socket, revision: number): (frame: Buffer) => void {
     this.#controls.add(socket);
     const { capacity } = this.sessions;
     const sessions = this.sessions.list();
     const hello = {
-      revision: LINK_REVISION,
+      // An older gateway calls only what it knows, so that it is served as well.
+      revision: Math.min(revision, LINK_REVISION),
       version: VERSION,
       hostId: this.#hostId,
       pid: process.pid,
@@ -128,7 +131,10 @@ export class HostServer {
       const result = await this.sessions.call(call, args);
       this.#sendOrCut(socket, encodeLinkFrame({ link: 'reply', n, result }));
     } catch (error) {
-      if (!(error instanceof AppError)) this.#log.error({ err: error, call }, 'call failed');
+      if (!(error instanceof AppError)) {
+        this.vitals.errors++;
+        this.#log.error({ err: error, call }, 'call failed');
+      }
       this.#sendOrCut(socket, encodeLinkFrame({ link: 'failure', n, error: errorPayload(error) }));
     }
   }
@@ -150,7 +156,10 @@ export class HostServer {
         seat.take(frame);
       } catch (error) {
         const { code, message } = errorPayload(error);
-        if (code === 'internal') this.#log.error({ err: error, session: id }, 'viewer failed');
+        if (code === 'internal') {
+          this.vitals.errors++;
+          this.#log.error({ err: error, session: id }, 'viewer failed');
+        }
         if (!socket.writableEnded) send(socket, encodeEvent({ event: 'error', code, message }));
         seat.leave();
         sink.close(code);

@@ -21,6 +21,7 @@ import {
 } from './processes';
 import { Pty } from './pty';
 import { Viewer, type ViewerSink } from './viewer';
+import type { Vitals } from './vitals';
 
 /** Between two changes of size (ms): 20 in a second. */
 const RESIZE_INTERVAL_MS = 50;
@@ -49,6 +50,8 @@ export type SessionOptions = Size & {
   onEnd: () => void;
   /** Called when the emulator threw on some output. */
   onFault: (error: unknown) => void;
+  /** Where bytes are counted. */
+  vitals: Vitals;
 };
 
 /** How long the host has held a ping (ms), the time that its event loop was busy included; 0 when the gateway did not say. */
@@ -204,6 +207,7 @@ export class Session {
     this.#takeKeyboard(viewer);
     viewer.skipIfBehind();
     this.#lastActivity = Date.now();
+    this.#options.vitals.bytesIn += data.length;
     this.#pty.write(data, () => {
       this.#input.wrote(input, inputSeq, data.length);
       for (const each of this.#audience.all())
@@ -253,6 +257,7 @@ export class Session {
 
   #received(chunk: Buffer): void {
     this.#lastActivity = Date.now();
+    this.#options.vitals.bytesOut += chunk.length;
     this.#output.append(chunk);
   }
 

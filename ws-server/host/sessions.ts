@@ -10,6 +10,7 @@ import { openDirectory } from './directory';
 import { History, type HistoryOptions } from './history';
 import { ptysPerProcessMax } from './pty';
 import { Session } from './session';
+import type { Vitals } from './vitals';
 
 /** The last screens of ended sessions are kept for so many, and so long (ms). */
 const ENDED_MAX = 20;
@@ -31,15 +32,25 @@ export class Sessions {
   readonly #news: News;
   readonly #log: Logger;
   readonly #history: History;
+  readonly #vitals: Vitals;
   readonly #dueNews = new Map<string, NodeJS.Timeout>();
   #isClosing = false;
+  #wantedAt = 0;
 
-  constructor(options: { hostId: string; capacity: number; news: News; log: Logger; history?: HistoryOptions }) {
+  constructor(options: {
+    hostId: string;
+    capacity: number;
+    news: News;
+    log: Logger;
+    vitals: Vitals;
+    history?: HistoryOptions;
+  }) {
     this.#hostId = options.hostId;
     this.#capacity = Math.min(options.capacity, ptysPerProcessMax);
     this.#news = options.news;
     this.#log = options.log;
     this.#history = new History({ ...(options.history ?? NO_HISTORY), hostId: options.hostId, log: options.log });
+    this.#vitals = options.vitals;
   }
 
   get capacity(): number {
@@ -49,6 +60,11 @@ export class Sessions {
   /** Sessions that live, and ended ones whose screens are kept. */
   get size(): number {
     return this.#sessions.size;
+  }
+
+  /** When a gateway last said that it wants this host also while it is empty (ms since 1970); 0 for never. */
+  get wantedAt(): number {
+    return this.#wantedAt;
   }
 
   list(): LiveSession[] {
@@ -108,19 +124,17 @@ export class Sessions {
         const session = this.#here(args);
         return { lines: session ? session.lines(args.count) : await this.#history.archivedLines(args) };
       },
-      beat: () => ({
-        rss: process.memoryUsage.rss(),
-        cpuSeconds: process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6,
-        loopLagMs: 0,
-        sessions: this.#sessions.size,
-        hibernated: 0,
-        sessionBytes: [...this.#sessions.values()].reduce((sum, { bytes }) => sum + bytes, 0),
-        bytesBySession: Object.fromEntries([...this.#sessions.values()].map(({ id, bytes }) => [id, bytes])),
-        bytesIn: 0,
-        bytesOut: 0,
-        errors: 0,
-        journalFault: this.#history.fault,
-      }),
+      beat: ({ keep }) => {
+        if (keep) this.#wantedAt = Date.now();
+        return {
+          ...this.#vitals.read(),
+          sessions: this.#living,
+          hibernated: 0,
+          sessionBytes: [...this.#sessions.values()].reduce((sum, { bytes }) => sum + bytes, 0),
+          bytesBySession: Object.fromEntries([...this.#sessions.values()].map(({ id, bytes }) => [id, bytes])),
+          journalFault: this.#history.fault,
+        };
+      },
       shed: () => ({ freedBytes: 0, ended: [] }),
       archive: ({ id }) => this.#history.archived(id),
       forget: async ({ id }) => {
@@ -165,14 +179,17 @@ export class Sessions {
     this.#history.sweep(now);
   }
 
+  get #living(): number {
+    return [...this.#sessions.values()].filter(({ isEnded }) => !isEnded).length;
+  }
+
   #open(args: CallArgs<'open'>, preface: string): LiveSession {
     const older = this.#sessions.get(args.id);
     if (older && older.epoch >= args.epoch) {
       throw new AppError('epoch_superseded', 'The session was started again.', { details: { epoch: older.epoch } });
     }
     if (older && !older.isEnded) throw new AppError('conflict', 'The session still lives.');
-    const living = [...this.#sessions.values()].filter(({ isEnded }) => !isEnded).length;
-    if (this.#isClosing || living >= this.#capacity)
+    if (this.#isClosing || this.#living >= this.#capacity)
       throw new AppError('no_capacity', 'This host is full.', { details: { limit: 'host' } });
     const directory = this.#openStartDirectory(args);
     try {
@@ -183,7 +200,11 @@ export class Sessions {
         preface,
         onChange: () => this.#changed(args.id),
         onEnd: () => this.#tell(args.id),
-        onFault: (error) => this.#log.error({ err: error, session: args.id }, 'the screen failed on some output'),
+        onFault: (error) => {
+          this.#vitals.errors++;
+          this.#log.error({ err: error, session: args.id }, 'the screen failed on some output');
+        },
+        vitals: this.#vitals,
       });
       if (older) this.#forget(older);
       this.#sessions.set(args.id, session);
