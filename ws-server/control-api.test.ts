@@ -33,6 +33,7 @@ beforeEach(async () => {
     runDir: directory,
     dataDir: directory,
     maxHosts: 1,
+    minHosts: 1,
     maxSessionsPerHost: 1,
     ephemeral: false,
     logLevel: 'error' as const,

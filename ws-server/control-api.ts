@@ -15,6 +15,7 @@ import {
   labelRequestSchema,
   type OpenRequest,
   openRequestSchema,
+  type PoolReply,
   type RevokeRequest,
   revokeRequestSchema,
   type SessionReply,
@@ -157,6 +158,7 @@ function routesOf({ instanceId, pool, info, launch, revoke }: ControlOptions): R
         return {};
       },
     },
+    { method: 'GET', path: /^\/v1\/pool$/, run: (): PoolReply => ({ instanceId, ...pool.hosts.describe() }) },
     {
       method: 'POST',
       path: /^\/v1\/revoke$/,

@@ -13,6 +13,7 @@ import { FRAME_BYTES_MAX } from '@/lib/protocol/limits';
 import type { ErrorAnswer } from '@/lib/protocol/rest';
 import { SUBPROTOCOL, TICKET_PREFIX } from '@/lib/protocol/wire';
 import type { TicketClaims } from '@/lib/ticket';
+import type { Backend } from './backend';
 import type { GatewayMetrics } from './metrics';
 import { OutputReader } from './output-reader';
 import type { Pool } from './pool';
@@ -42,8 +43,8 @@ export type GatewayOptions = {
   log: Logger;
 };
 
-/** One attached socket, and what its ticket said. */
-type Viewer = { relay: Relay; claims: TicketClaims };
+/** One attached socket, the host of its session, and what its ticket said. */
+type Viewer = { relay: Relay; hostId: string; claims: TicketClaims };
 /** What an upgrade asks for, once its form is right. */
 type Upgrade = { session: string; origin: string | null; ticket: string };
 type Refusal = { code: ErrorCode; message: string };
@@ -121,6 +122,9 @@ export class Gateway {
     );
     this.#server.maxConnections = CONNECTIONS_MAX;
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    options.pool.hosts.watch((hostId, state) => {
+      for (const viewer of this.#viewers) if (viewer.hostId === hostId) viewer.relay.tell({ event: 'host', state });
+    });
   }
 
   /** Starts to listen. @throws the system's error, for example when the port is taken */
@@ -251,7 +255,7 @@ export class Gateway {
       return;
     }
     if (place) {
-      this.#relay(ws, claims, { socketPath: place.socketPath, lives: () => pool.lives(session) });
+      this.#relay(ws, claims, place.host, () => pool.lives(session));
       return;
     }
     // Any host can show what a journal has left of it.
@@ -259,9 +263,9 @@ export class Gateway {
     ws.pause();
     pool
       .anyHost()
-      .then(({ socketPath }) => {
+      .then((host) => {
         if (ws.readyState !== ws.OPEN) return;
-        this.#relay(ws, claims, { socketPath, lives: async () => true });
+        this.#relay(ws, claims, host, async () => true);
         ws.resume();
       })
       .catch((error: unknown) => {
@@ -270,20 +274,22 @@ export class Gateway {
       });
   }
 
-  #relay(ws: WebSocket, claims: TicketClaims, host: Pick<RelayOptions, 'socketPath' | 'lives'>): void {
+  #relay(ws: WebSocket, claims: TicketClaims, host: Backend, lives: RelayOptions['lives']): void {
     const { session, epoch, mode } = claims;
     const { metrics } = this.#options;
     const log = this.#options.log.child({ session });
     const relay = new Relay(ws, {
-      ...host,
+      socketPath: host.socketPath,
       viewer: { id: session, epoch, mode },
       log,
       meter: metrics,
+      lives,
       loss: () => this.#output.archived(session).then(({ exit }) => exit),
     });
-    const viewer = { relay, claims };
+    const viewer = { relay, hostId: host.hostId, claims };
     this.#viewers.add(viewer);
     metrics.opened();
+    if (host.silence !== 'ok') relay.tell({ event: 'host', state: host.silence });
     log.debug({ viewers: this.#viewers.size }, 'viewer connected');
     ws.once('close', (code) => {
       this.#viewers.delete(viewer);

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import type { z } from 'zod';
 import { AppError } from '@/lib/protocol/errors';
 import {
+  CALL_REVISIONS,
   CALLS,
   type CallArgs,
   type CallName,
@@ -32,6 +33,8 @@ type Change = Extract<ToGateway, { link: 'session' | 'gone' }>;
 export type HostListener = {
   onHello(link: HostLink, hello: Hello): void;
   onChange(change: Change): void;
+  /** It said anything at all, after its hello: also an answer that came too late. */
+  onHeard(): void;
   /** The connection is gone. Called once, and only after `onHello`. */
   onLost(link: HostLink): void;
 };
@@ -44,6 +47,7 @@ export class HostLink {
   readonly #listener: HostListener;
   readonly #pending = new Map<number, Pending>();
   #calls = 0;
+  #revision = LINK_REVISION;
   #failure: Error | null = null;
   /** Whoever waits for the hello; null once it was said. */
   #greeting: { resolve(): void; reject(error: Error): void; timer: NodeJS.Timeout } | null = null;
@@ -64,8 +68,17 @@ export class HostLink {
     return link;
   }
 
-  /** Calls the host. A bad answer, a missed deadline and a lost connection reject; they never answer twice. */
+  /** Whether the host, which may be older than this gateway, knows a call. */
+  knows(call: CallName): boolean {
+    return (CALL_REVISIONS[call] ?? 1) <= this.#revision;
+  }
+
+  /**
+   * Calls the host. A bad answer, a missed deadline and a lost connection reject; they never answer twice.
+   * @throws AppError `upgrade_required` for a call that this host does not know yet
+   */
   async call<N extends CallName>(call: N, args: CallArgs<N>, deadlineMs?: number): Promise<CallResult<N>> {
+    if (!this.knows(call)) throw new AppError('upgrade_required', `This older pty host does not know "${call}".`);
     if (this.#socket.destroyed) throw this.#lost();
     if (this.#pending.size >= PENDING_MAX) throw new AppError('no_capacity', 'The pty host has too many open calls.');
     const isSlow = call === 'open' || call === 'end';
@@ -115,6 +128,7 @@ export class HostLink {
 
   #receive(message: ToGateway): void {
     if (this.#socket.destroyed) return;
+    if (!this.#greeting) this.#listener.onHeard();
     switch (message.link) {
       case 'hello':
         this.#greet(message);
@@ -147,6 +161,7 @@ export class HostLink {
     }
     clearTimeout(greeting.timer);
     this.#greeting = null;
+    this.#revision = hello.revision;
     this.#listener.onHello(this, hello);
     greeting.resolve();
   }

@@ -8,7 +8,7 @@ import type { Config } from '@/lib/config';
 import { startTimeOf } from '@/lib/processes';
 import { systemCode } from '@/lib/system-code';
 
-/** A host without sessions and connections ends itself after this time (ms). */
+/** A host without sessions and connections ends itself after this time (ms), unless its gateway's beats want it. */
 const IDLE_EXIT_MS = 60_000;
 /** A host log longer than this (bytes) is set aside, over the one that was set aside before. */
 const LOG_BYTES_MAX = 5 * 1024 * 1024;
@@ -21,7 +21,7 @@ export type HostRecipe = {
   entry: string;
   /** Arguments of Node before it. */
   execArgv: string[];
-  env: Record<string, string>;
+  env: NodeJS.ProcessEnv;
 };
 
 /** Where a host is reached. */

@@ -9,7 +9,7 @@ import { VERSION } from '@/lib/protocol/version';
 import { loadSecret } from '@/lib/secrets';
 import { createControlApi, isListening, listenOn } from './control-api';
 import { Gateway } from './gateway';
-import { type HostRecipe, residentBytes } from './host-process';
+import type { HostRecipe } from './host-process';
 import { cleanEnvironment, launchOf } from './launch';
 import { GatewayMetrics } from './metrics';
 import { Pool } from './pool';
@@ -59,12 +59,12 @@ async function run(config: Config, log: Logger): Promise<void> {
     log,
     info: () => {
       const { rss, heapUsed, external } = process.memoryUsage();
-      const hostsRss = pool.hostPids().reduce((sum, pid) => sum + residentBytes(pid), 0);
+      const hostsRss = pool.hosts.metrics().memoryUsage;
       return {
         nodeId: config.nodeId,
         version: VERSION,
         pid: process.pid,
-        hosts: pool.hostCount,
+        hosts: pool.hosts.activeBackends,
         isComplete: pool.isComplete,
         sessions: pool.sessions().filter(({ exit }) => !exit).length,
         memory: { rss: rss + hostsRss, heap: heapUsed, external },
@@ -87,8 +87,9 @@ async function run(config: Config, log: Logger): Promise<void> {
     control.close();
     control.closeAllConnections();
     await gateway.close();
-    if (config.ephemeral) pool.terminateHosts();
     pool.close();
+    // A host without sessions has nothing to wait for; an ephemeral one ends with us.
+    for (const host of pool.hosts.all()) if (config.ephemeral || host.isEmpty) host.terminate();
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => void stop(signal));
@@ -98,9 +99,16 @@ async function run(config: Config, log: Logger): Promise<void> {
   await gateway.listen();
   await listenOn(control, controlSocket);
   log.info(
-    { instanceId, host: config.host, port: config.wsPort, hosts: pool.hostCount, sessions: pool.sessions().length },
+    {
+      instanceId,
+      host: config.host,
+      port: config.wsPort,
+      hosts: pool.hosts.activeBackends,
+      sessions: pool.sessions().length,
+    },
     'gateway ready',
   );
+  pool.hosts.keepWarm();
 }
 
 function readConfig(): Config {

@@ -85,7 +85,7 @@ export class GatewayMetrics implements RelayMeter {
   }
 
   async #collect(): Promise<string> {
-    const hosts = await this.#pool.beats();
+    const hosts = await this.#pool.hosts.beats();
     const metrics = this.#metrics;
     const sessions = tally(this.#pool.sessions().map(statusOf));
     metrics.set('holdfast_sessions', [

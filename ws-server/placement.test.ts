@@ -52,8 +52,18 @@ describe('Load', () => {
     load.note(beat(0, 0), 5_000);
     expect(load.isBusy).toBe(false);
     load.note(beat(0, 300), 10_000);
+    expect(load.isBusy).toBe(false);
     load.note(beat(0, 400), 15_000);
     expect(load.isBusy).toBe(true);
+  });
+
+  it('B2 beats that come close together are taken as one', () => {
+    const load = new Load();
+    load.note(beat(100), 0);
+    load.note(beat(100.01), 5);
+    expect([load.cpu, load.isBusy, load.beat?.cpuSeconds]).toEqual([0, false, 100.01]);
+    load.note(beat(101), 5_000);
+    expect(load.cpu).toBe(0.2);
   });
 });
 

@@ -9,6 +9,7 @@ import { AppError } from '@/lib/protocol/errors';
 import { newId } from '@/lib/protocol/ids';
 import { hello, liveSession, type ScriptedConnection, ScriptedHost } from '@/tests/harness/scripted-host';
 import type { PoolEvent } from './backend';
+import type { HeartbeatTimes } from './heartbeat';
 import { CALLS, LINK_REVISION, type ToHost } from './link';
 import { Pool } from './pool';
 
@@ -33,12 +34,13 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-function makePool(changes: { maxHosts?: number; entry?: string } = {}) {
+function makePool(changes: { maxHosts?: number; entry?: string; times?: HeartbeatTimes } = {}) {
   const pool = new Pool({
     config: {
       runDir: directory,
       dataDir: directory,
       maxHosts: changes.maxHosts ?? 2,
+      minHosts: 1,
       maxSessionsPerHost: 2,
       ephemeral: false,
       logLevel: 'error',
@@ -50,6 +52,7 @@ function makePool(changes: { maxHosts?: number; entry?: string } = {}) {
     },
     recipe: { entry: changes.entry ?? join(directory, 'no-such-host.js'), execArgv: [], env: {} },
     log,
+    ...(changes.times && { times: changes.times }),
   });
   pools.push(pool);
   const events: PoolEvent[] = [];
@@ -74,10 +77,25 @@ async function listen(
   return host;
 }
 
-/** Answers `open`, `end` and `list` as a host does, and keeps the calls. */
+/** What an idle host says of itself. */
+const BEAT = {
+  rss: 0,
+  cpuSeconds: 0,
+  loopLagMs: 0,
+  sessions: 0,
+  hibernated: 0,
+  sessionBytes: 0,
+  bytesIn: 0,
+  bytesOut: 0,
+  errors: 0,
+  journalFault: null,
+};
+
+/** Answers `beat`, `open`, `end` and `list` as a host does, and keeps the calls but for the beats. */
 function obliging(calls: Call[]) {
   return (call: Call, connection: ScriptedConnection) => {
-    calls.push(call);
+    if (call.call === 'beat') connection.say({ link: 'reply', n: call.n, result: BEAT });
+    else calls.push(call);
     if (call.call === 'list') connection.say({ link: 'reply', n: call.n, result: [] });
     if (call.call === 'open') {
       const { id, epoch } = CALLS.open.args.parse(call.args);
@@ -109,9 +127,9 @@ describe('Pool: which hosts there are', () => {
     await listen('bbbbbbbb');
     const { pool } = makePool();
     await pool.discover();
-    expect(pool.hostCount).toBe(2);
+    expect(pool.hosts.activeBackends).toBe(2);
     expect(pool.sessions()).toEqual(sessions);
-    expect(pool.find(sessions[1]?.id ?? '')?.socketPath).toBe(join(hostsDir, 'aaaaaaaa.sock'));
+    expect(pool.find(sessions[1]?.id ?? '')?.host.socketPath).toBe(join(hostsDir, 'aaaaaaaa.sock'));
     expect(host.connections[0]?.messages[0]).toEqual({ link: 'control', revision: LINK_REVISION });
     expect(pool.find(newId('session'))).toBeNull();
   });
@@ -127,7 +145,7 @@ describe('Pool: which hosts there are', () => {
     writeFileSync(join(hostsDir, 'notes.txt'), '');
     const { pool } = makePool();
     await pool.discover();
-    expect(pool.hostCount).toBe(0);
+    expect(pool.hosts.activeBackends).toBe(0);
     expect(readdirSync(hostsDir)).toEqual(['notes.txt']);
   });
 
@@ -135,7 +153,7 @@ describe('Pool: which hosts there are', () => {
     await listen('aaaaaaaa', { greeting: { revision: LINK_REVISION + 1 } });
     const { pool } = makePool();
     await pool.discover();
-    expect(pool.hostCount).toBe(0);
+    expect(pool.hosts.activeBackends).toBe(0);
     expect(existsSync(join(hostsDir, 'aaaaaaaa.sock'))).toBe(true);
   });
 
@@ -183,7 +201,7 @@ describe('Pool: which hosts there are', () => {
     await host.close();
     await vi.waitFor(() => expect(events).toContainEqual({ event: 'gone', id: session.id, epoch: 1 }));
     expect(await lives).toBe(false);
-    expect(pool.hostCount).toBe(0);
+    expect(pool.hosts.activeBackends).toBe(0);
     expect(await codeOf(pool.look(session.id))).toBe('not_found');
   });
 
@@ -308,7 +326,7 @@ describe('Pool: opening', () => {
     expect(calls).toHaveLength(1);
 
     await second.close();
-    await vi.waitFor(() => expect(pool.hostCount).toBe(1));
+    await vi.waitFor(() => expect(pool.hosts.activeBackends).toBe(1));
     await listen('cccccccc', { onCall: obliging(calls) });
     const { pool: next } = makePool();
     await next.discover();
@@ -358,13 +376,73 @@ describe('Pool: opening', () => {
     expect(events.map(({ event }) => event)).toEqual(['gone', 'session']);
   });
 
-  it('a host that cannot start is tried twice and then reported, and takes no slot for ever', async () => {
+  it('a host that cannot start is tried a few times and then reported, and takes no slot for ever', async () => {
     const { pool } = makePool({ maxHosts: 1 });
     await pool.discover();
     expect(await codeOf(pool.open(request(), launch))).toBe('sidecar_unavailable');
     expect(await codeOf(pool.open(request(), launch))).toBe('sidecar_unavailable');
-    expect(pool.hostCount).toBe(0);
+    expect(pool.hosts.activeBackends).toBe(0);
     expect(readdirSync(hostsDir)).toEqual([]);
+  });
+});
+
+describe('Pool: placement', () => {
+  const AGES_MS = 3_600_000;
+  const times = { beatMs: 50, slowMs: AGES_MS, unresponsiveMs: 2 * AGES_MS };
+
+  it('B2 a host that runs a flood gets no session while a quiet one has room, and gets them when none has', async () => {
+    const [loud, quiet]: [Call[], Call[]] = [[], []];
+    let cpuSeconds = 0;
+    await listen('aaaaaaaa', {
+      greeting: {
+        capacity: 5,
+        sessions: [liveSession({ id: newId('session') }), liveSession({ id: newId('session') })],
+      },
+      onCall: (call, connection) => {
+        cpuSeconds += 10;
+        if (call.call === 'beat') connection.say({ link: 'reply', n: call.n, result: { ...BEAT, cpuSeconds } });
+        else obliging(loud)(call, connection);
+      },
+    });
+    await listen('bbbbbbbb', { greeting: { capacity: 2 }, onCall: obliging(quiet) });
+    const { pool } = makePool({ times });
+    await pool.discover();
+    await vi.waitFor(() => expect(pool.hosts.all().some(({ isBusy }) => isBusy)).toBe(true), 10_000);
+    await pool.open(request(), launch);
+    await pool.open(request(), launch);
+    expect([loud.length, quiet.length]).toEqual([0, 2]);
+    await pool.open(request(), launch);
+    expect([loud.length, quiet.length]).toEqual([1, 2]);
+    expect(pool.hosts.describe().metrics).toMatchObject({ totalSessions: 5, averageLoad: 5 / 7, cpuUsage: 1 });
+  });
+
+  it('R223 a slot is reserved by `acquire` at once, and given back by `release`', async () => {
+    await listen('aaaaaaaa', { greeting: { capacity: 2 }, onCall: obliging([]) });
+    const { pool } = makePool({ maxHosts: 1 });
+    await pool.discover();
+    expect(pool.hosts).toMatchObject({ capacity: 2, availableSlots: 2, activeBackends: 1 });
+    const [one, two] = [newId('session'), newId('session')];
+    const places = [pool.hosts.acquire(one), pool.hosts.acquire(two)];
+    expect(pool.hosts.availableSlots).toBe(0);
+    expect(await codeOf(pool.hosts.acquire(newId('session')))).toBe('no_capacity');
+    pool.hosts.release(await (places[0] ?? Promise.reject()), one);
+    expect(pool.hosts.availableSlots).toBe(1);
+    expect(await codeOf(pool.hosts.acquire(newId('session')))).toBe('no error');
+  });
+
+  it('B10 a host of an older link is asked by calls that it knows', async () => {
+    const calls: Call[] = [];
+    const session = liveSession({ id: newId('session') });
+    await listen('aaaaaaaa', {
+      greeting: { revision: 1, version: '0.0.1', sessions: [session] },
+      onCall: obliging(calls),
+    });
+    const { pool } = makePool({ times: { ...times, slowMs: 2_000 }, maxHosts: 1 });
+    await pool.discover();
+    await vi.waitFor(() => expect(calls.length).toBeGreaterThan(3));
+    expect(new Set(calls.map(({ call }) => call))).toEqual(new Set(['list']));
+    expect(pool.hosts.describe().backends).toMatchObject([{ state: 'draining', version: '0.0.1', sessions: 1 }]);
+    expect(pool.hosts).toMatchObject({ capacity: 2, availableSlots: 2 });
   });
 });
 

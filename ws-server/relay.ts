@@ -6,7 +6,7 @@ import type { Logger } from '@/lib/log';
 import type { ExitFacts } from '@/lib/protocol/control';
 import { CLOSE, closeCode, type ErrorCode } from '@/lib/protocol/errors';
 import { ATTACH_TIMEOUT_MS, CONTROL_BURST_MAX, CONTROL_PER_SECOND_MAX } from '@/lib/protocol/limits';
-import { decodeViewerFrame, encodeControl, encodeEvent, FRAME, type Mode } from '@/lib/protocol/wire';
+import { decodeViewerFrame, type Event, encodeControl, encodeEvent, FRAME, type Mode } from '@/lib/protocol/wire';
 import {
   decodeLinkFrame,
   encodeLinkFrame,
@@ -119,6 +119,11 @@ export class Relay {
     if (this.#isClosing) return;
     this.#ws.close(reason === 'restart' ? CLOSE.restart : closeCode(reason), reason);
     this.#finish();
+  }
+
+  /** Tells the browser what the gateway itself knows. */
+  tell(event: Event): void {
+    if (!this.#isClosing) this.#toBrowser(encodeEvent(event));
   }
 
   /** Ends the browser's socket without a word. */

@@ -235,7 +235,8 @@ export class TerminalConnection {
   }
 
   #receive(link: Link, frame: ViewerFrame): void {
-    this.#unansweredAt = null;
+    // What the gateway says of a silent host is no word of the host.
+    if (frame.type !== 'event' || frame.message.event !== 'host') this.#unansweredAt = null;
     if (frame.type === 'event') {
       this.#event(link, frame.message);
     } else if (link.attachedAt === null) {

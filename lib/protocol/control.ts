@@ -163,7 +163,7 @@ export const poolMetricsSchema = z.object({
 });
 export type PoolMetrics = z.infer<typeof poolMetricsSchema>;
 
-/** R229: what the autoscaler would do with the number of hosts, and how sure it is (0 to 1). */
+/** R229: what the autoscaler would do with the number of hosts (`targetCapacity`), and how sure it is (0 to 1). */
 export const scalingDecisionSchema = z.object({
   action: z.enum(['scale_up', 'scale_down', 'maintain']),
   targetCapacity: z.number().int(),
@@ -180,6 +180,8 @@ export const poolReplySchema = z.object({
   availableSlots: z.number().int(),
   metrics: poolMetricsSchema,
   decision: scalingDecisionSchema,
+  /** What an operator could do for the pool, in plain sentences. */
+  recommendations: z.array(z.string()),
   backends: z.array(
     z.object({
       hostId: z.string(),

@@ -1,6 +1,7 @@
 /** The far end of the link under a test's control: for what no real host does, such as garbage and silence. */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { LiveSession } from '@/lib/protocol/control';
+import { VERSION } from '@/lib/protocol/version';
 import {
   decodeLinkFrame,
   encodeLinkFrame,
@@ -75,9 +76,9 @@ export class ScriptedHost {
 
 /** A hello as a host of this revision says it. */
 export function hello(
-  changes: { hostId?: string; revision?: number; capacity?: number; sessions?: LiveSession[] } = {},
+  changes: { hostId?: string; revision?: number; version?: string; capacity?: number; sessions?: LiveSession[] } = {},
 ): ToGateway {
-  const usual = { revision: LINK_REVISION, version: '0', hostId: 'scripted', pid: 1, capacity: 10, sessions: [] };
+  const usual = { revision: LINK_REVISION, version: VERSION, hostId: 'scripted', pid: 1, capacity: 10, sessions: [] };
   return { link: 'hello', ...usual, ...changes };
 }
 
