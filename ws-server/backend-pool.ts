@@ -168,6 +168,12 @@ export class BackendPool {
     };
   }
 
+  /** Hosts started again after a crash, within the window, and whether no more are. */
+  get restarts(): PoolReply['restarts'] {
+    const { count, max, isExhausted } = this.#restarts;
+    return { count, max, isExhausted };
+  }
+
   /** What every host counts, asked now; `beat` is null for one that does not answer in time, or is too old to tell. */
   beats(): Promise<{ hostId: string; state: string; beat: Beat | null }[]> {
     return Promise.all(
@@ -199,11 +205,7 @@ export class BackendPool {
         memory: memoryOf(host),
         cpu: host.cpu,
       })),
-      restarts: {
-        count: this.#restarts.count,
-        max: this.#restarts.max,
-        isExhausted: this.#restarts.isExhausted,
-      },
+      restarts: this.restarts,
     };
   }
 

@@ -101,6 +101,8 @@ export class GatewayMetrics implements RelayMeter {
       [...tally(hosts.map(({ state }) => state))].map(([state, count]) => [{ state }, count]),
     );
 
+    metrics.set('holdfast_host_restarts', [[{}, this.#pool.hosts.restarts.count]]);
+
     const heard = hosts.flatMap(({ hostId: host, beat }) => (beat ? [{ labels: { host }, beat }] : []));
     type Beat = (typeof heard)[number]['beat'];
     const each = (read: (beat: Beat) => number) => heard.map(({ labels, beat }) => [labels, read(beat)] as const);

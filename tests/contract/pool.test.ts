@@ -13,6 +13,7 @@ import { type Sidecar, startSidecar } from '@/tests/harness/sidecar';
 import { openViewer, type Viewer } from '@/tests/harness/viewer';
 import { Gateway } from '@/ws-server/gateway';
 import { LINK_REVISION } from '@/ws-server/link';
+import { GatewayMetrics } from '@/ws-server/metrics';
 import type { Pool } from '@/ws-server/pool';
 import { Tickets } from '@/ws-server/tickets';
 
@@ -213,9 +214,10 @@ describe('viewers of a host that falls silent', () => {
     const address = `127.0.0.1:${wsPort}`;
     const [key, instanceId] = ['key', 'instance'];
     const gateway = new Gateway({
-      config: { host: '127.0.0.1', wsPort, wsHosts: [address], origins: [] },
+      config: { host: '127.0.0.1', wsPort, wsHosts: [address], origins: [], metricsToken: undefined },
       instanceId,
       pool,
+      metrics: new GatewayMetrics(pool),
       tickets: new Tickets({ key, instanceId }),
       log: createLog('gateway', 'error'),
     });
