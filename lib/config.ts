@@ -89,6 +89,7 @@ const settingsSchema = z.object({
   HOLDFAST_MAX_SESSIONS_CLUSTER: limit(1_000_000).default(1000),
   HOLDFAST_IDLE_SECONDS: whole('a number of seconds, 0 for never,', 31_536_000, 0).default(1800),
   HOLDFAST_MEMORY_MB: whole('a number of megabytes', 1_048_576, 64).default(500),
+  HOLDFAST_MEMORY_CHECK_SECONDS: whole('a number of seconds', 3600).default(30),
   HOLDFAST_HISTORY: z.enum(['off', 'memory', 'disk'], { error: 'must be off, memory or disk' }).default('disk'),
   HOLDFAST_JOURNAL_MB: whole('a number of megabytes', 10_000).default(10),
   HOLDFAST_JOURNAL_DAYS: whole('a number of days', 3650).default(7),
@@ -110,7 +111,7 @@ const directoriesSchema = settingsSchema.pick({ HOLDFAST_DATA_DIR: true, HOLDFAS
 export const SETTING_NAMES = Object.keys(settingsSchema.shape);
 
 /** Variables that Holdfast sets for its own processes and for shells, so a Holdfast that is started from one finds them. */
-const OWN_NAMES = ['HOLDFAST_SESSION', 'HOLDFAST_SOURCE_MAPS'];
+const OWN_NAMES = ['HOLDFAST_SESSION', 'HOLDFAST_HOST', 'HOLDFAST_SOURCE_MAPS'];
 
 /** Settings with one meaning so far, and the values that ask for it. Any other value is refused instead of ignored. */
 const FIXED_SETTINGS = new Map([
@@ -163,6 +164,8 @@ export type Config = {
   idleTimeoutMs: number;
   /** Memory of all our processes above which the node sheds (bytes). */
   memoryBytesMax: number;
+  /** How often that is measured (ms). */
+  memoryCheckMs: number;
   /** What is kept of output: nothing once a session has ended, only what fits in memory, or a journal on disk. */
   history: 'off' | 'memory' | 'disk';
   /** Raw output that the journal of one session keeps (bytes), and how long after its end (ms). */
@@ -294,6 +297,7 @@ export function loadConfig(env: Environment = process.env, directory: string = p
     minHosts: Math.min(settings.BACKEND_POOL_FLOOR, settings.BACKEND_POOL_SIZE),
     idleTimeoutMs: settings.HOLDFAST_IDLE_SECONDS * 1000,
     memoryBytesMax: settings.HOLDFAST_MEMORY_MB * MEGABYTE,
+    memoryCheckMs: settings.HOLDFAST_MEMORY_CHECK_SECONDS * 1000,
     history: settings.HOLDFAST_EPHEMERAL ? 'off' : settings.HOLDFAST_HISTORY,
     journalBytesMax: settings.HOLDFAST_JOURNAL_MB * MEGABYTE,
     journalKeptMs: settings.HOLDFAST_JOURNAL_DAYS * DAY_MS,
@@ -330,6 +334,7 @@ export function settingsEnvironment(config: Config): Record<string, string> {
     HOLDFAST_MAX_SESSIONS_CLUSTER: String(config.maxSessionsCluster),
     HOLDFAST_IDLE_SECONDS: String(config.idleTimeoutMs / 1000),
     HOLDFAST_MEMORY_MB: String(config.memoryBytesMax / MEGABYTE),
+    HOLDFAST_MEMORY_CHECK_SECONDS: String(config.memoryCheckMs / 1000),
     HOLDFAST_HISTORY: config.history,
     HOLDFAST_JOURNAL_MB: String(config.journalBytesMax / MEGABYTE),
     HOLDFAST_JOURNAL_DAYS: String(config.journalKeptMs / DAY_MS),

@@ -275,7 +275,8 @@ export class BackendPool {
 
   #startForUser(): Backend {
     if (this.#own().length >= this.#config.maxHosts) {
-      const details = { hosts: this.#config.maxHosts, sessionsPerHost: this.#config.maxSessionsPerHost };
+      const { maxHosts, maxSessionsPerHost } = this.#config;
+      const details = { limit: 'host', max: maxSessionsPerHost, hosts: maxHosts };
       throw new AppError('no_capacity', 'Every pty host of this node is full, or does not answer.', { details });
     }
     if (!this.#restarts.mayTry) {

@@ -13,7 +13,7 @@ import {
   type HostAddress,
   type HostRecipe,
   hostPid,
-  removeHostFiles,
+  removeHostSocket,
   type SpawnConfig,
   spawnHost,
   terminateHost,
@@ -293,7 +293,7 @@ export class Backend {
     this.#context.log[hasCrashed ? 'error' : 'info']({ hostId: this.hostId, hasCrashed }, 'host is gone');
     this.#child = null;
     this.#heartbeat?.stop();
-    removeHostFiles(this.#context.config.runDir, this.hostId);
+    removeHostSocket(this.#context.config.runDir, this.hostId);
     this.#context.onGivenUp(this, hasCrashed);
     for (const { id, epoch } of [...this.sessions.values()]) this.forget(id, epoch);
     return false;

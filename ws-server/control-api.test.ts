@@ -41,6 +41,8 @@ beforeEach(async () => {
     journalBytesMax: 10_000_000,
     journalKeptMs: 0,
     idleTimeoutMs: 0,
+    maxSessionsNode: 1_000,
+    maxSessionsCluster: 1_000,
     roots: ['/'],
   };
   pool = new Pool({ config, recipe: { entry: '', execArgv: [], env: {} }, log });

@@ -41,6 +41,7 @@ export type ControlOptions = {
   pool: Pool;
   log: Logger;
   info(): Omit<InfoReply, 'instanceId'>;
+  /** How to start a session. @throws AppError when none may be started now */
   launch(request: OpenRequest): Launch;
   revoke(match: RevokeRequest): number;
 };
@@ -118,6 +119,7 @@ function routesOf({ instanceId, pool, info, launch, revoke }: ControlOptions): R
         return reply(await pool.label(id, label));
       },
     },
+    { method: 'POST', path: /^\/v1\/sessions\/([^/]+)\/keep$/, run: async ({ id }) => reply(await pool.keep(id)) },
     { method: 'DELETE', path: one, run: async ({ id }) => reply(await pool.end(id)) },
     {
       method: 'GET',

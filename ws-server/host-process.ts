@@ -41,10 +41,9 @@ export function findHosts(runDir: string): HostAddress[] {
   });
 }
 
-/** Removes the files of a host that is gone. */
-export function removeHostFiles(runDir: string, hostId: string): void {
+/** Removes the socket of a host that is gone. Its record stays until another host has ended what it left running. */
+export function removeHostSocket(runDir: string, hostId: string): void {
   rmSync(join(hostsDir(runDir), `${hostId}.sock`), { force: true });
-  rmSync(join(hostsDir(runDir), `${hostId}.json`), { force: true });
 }
 
 function openLog(dataDir: string): number {

@@ -44,9 +44,11 @@ export const CALLS = {
     args: openRequestSchema.extend({ launch: launchSchema, roots: z.array(z.string()) }),
     result: liveSessionSchema,
   },
-  /** HUP, then KILL after the grace period; resolves when the process is gone. `forget` drops the last screen too. */
+  /** HUP, then KILL after the grace period, to all its processes; resolves when they are gone. `forget` drops the last screen too. */
   end: { args: z.object({ ...at, forget: z.boolean() }), result: liveSessionSchema },
   label: { args: z.object({ ...at, label: labelSchema }), result: liveSessionSchema },
+  /** Counts as use: the idle time begins anew. */
+  keep: { args: z.object(at), result: liveSessionSchema },
   /** Fresh facts: cwd and foreground are read from the kernel at the call. */
   look: { args: z.object(at), result: liveSessionSchema },
   list: { args: z.object({}), result: z.array(liveSessionSchema) },
@@ -82,10 +84,20 @@ export const CALLS = {
       journalFault: z.string().nullable(),
     }),
   },
-  /** Memory is short: gives back caches, spills, cuts slow viewers, and at stage `end` ends bare idle sessions. */
+  /**
+   * Memory is short: gives back caches, spills, cuts slow viewers; stage `look` tells which sessions are bare and idle, and
+   * `end` ends those of `ids` that still are, in this order.
+   */
   shed: {
-    args: z.object({ stage: z.enum(['caches', 'scrollback', 'viewers', 'end']), ids: z.array(sessionIdSchema) }),
-    result: z.object({ freedBytes: z.number(), ended: z.array(sessionIdSchema) }),
+    args: z.object({
+      stage: z.enum(['caches', 'scrollback', 'viewers', 'look', 'end']),
+      ids: z.array(sessionIdSchema),
+    }),
+    result: z.object({
+      freedBytes: z.number(),
+      bare: z.array(sessionIdSchema).default([]),
+      ended: z.array(sessionIdSchema),
+    }),
   },
   /** Journals of sessions that are over, or only that of `id`; any host can read them. */
   archive: { args: z.object({ id: sessionIdSchema.optional() }), result: z.array(archivedSessionSchema) },

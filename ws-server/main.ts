@@ -11,6 +11,7 @@ import { createControlApi, isListening, listenOn } from './control-api';
 import { Gateway } from './gateway';
 import type { HostRecipe } from './host-process';
 import { cleanEnvironment, launchOf } from './launch';
+import { MemoryWatch, memoryOf } from './memory-watch';
 import { GatewayMetrics } from './metrics';
 import { Pool } from './pool';
 import { Tickets } from './tickets';
@@ -52,6 +53,16 @@ async function run(config: Config, log: Logger): Promise<void> {
   const metrics = new GatewayMetrics(pool);
   await pool.discover();
 
+  const memoryWatch = new MemoryWatch({
+    bytesMax: config.memoryBytesMax,
+    intervalMs: config.memoryCheckMs,
+    measure: () => memoryOf([process.pid, ...pool.hosts.all().flatMap(({ pid }) => pid ?? [])]),
+    sessions: () => pool.sessions(),
+    shed: (args) => pool.shed(args),
+    log,
+  });
+  const stopWatching = memoryWatch.start();
+
   const gateway = new Gateway({ config, instanceId, pool, metrics, tickets: new Tickets({ key, instanceId }), log });
   const control = createControlApi({
     instanceId,
@@ -70,7 +81,10 @@ async function run(config: Config, log: Logger): Promise<void> {
         memory: { rss: rss + hostsRss, heap: heapUsed, external },
       };
     },
-    launch: (request) => launchOf(request, config, ownEnvironment()),
+    launch: (request) => {
+      memoryWatch.refuseIfShort();
+      return launchOf(request, config, ownEnvironment());
+    },
     revoke: (match) => {
       const closed = gateway.revoke(match);
       log.info({ ...match, closed }, 'sockets revoked');
@@ -84,6 +98,7 @@ async function run(config: Config, log: Logger): Promise<void> {
     isStopping = true;
     log.info({ signal, sessions: pool.sessions().length }, 'gateway stopping');
     setTimeout(() => process.exit(0), SHUTDOWN_DEADLINE_MS).unref();
+    stopWatching();
     control.close();
     control.closeAllConnections();
     await gateway.close();

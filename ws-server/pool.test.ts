@@ -34,7 +34,9 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-function makePool(changes: { maxHosts?: number; entry?: string; times?: HeartbeatTimes } = {}) {
+function makePool(
+  changes: { maxHosts?: number; maxSessionsNode?: number; entry?: string; times?: HeartbeatTimes } = {},
+) {
   const pool = new Pool({
     config: {
       runDir: directory,
@@ -48,6 +50,8 @@ function makePool(changes: { maxHosts?: number; entry?: string; times?: Heartbea
       journalBytesMax: 10_000_000,
       journalKeptMs: 0,
       idleTimeoutMs: 0,
+      maxSessionsNode: changes.maxSessionsNode ?? 1_000,
+      maxSessionsCluster: 1_000,
       roots: ['/'],
     },
     recipe: { entry: changes.entry ?? join(directory, 'no-such-host.js'), execArgv: [], env: {} },
@@ -134,7 +138,7 @@ describe('Pool: which hosts there are', () => {
     expect(pool.find(newId('session'))).toBeNull();
   });
 
-  it('removes what a dead host has left, and leaves other files alone', async () => {
+  it('removes the socket that a dead host has left, and leaves other files alone', async () => {
     const stale = createServer();
     await new Promise<void>((resolve) => stale.listen(join(hostsDir, 'deadhost.sock'), resolve));
     // A second name keeps the file when the server removes its own on close, as after kill -9.
@@ -146,7 +150,8 @@ describe('Pool: which hosts there are', () => {
     const { pool } = makePool();
     await pool.discover();
     expect(pool.hosts.activeBackends).toBe(0);
-    expect(readdirSync(hostsDir)).toEqual(['notes.txt']);
+    // The record is for the host that ends what the dead one left running.
+    expect(readdirSync(hostsDir)).toEqual(['deadhos2.json', 'notes.txt']);
   });
 
   it('leaves a host of a newer link alone', async () => {

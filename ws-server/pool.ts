@@ -8,14 +8,17 @@ import type { Backend, PoolEvent } from './backend';
 import { BackendPool, type BackendPoolConfig } from './backend-pool';
 import type { HeartbeatTimes } from './heartbeat';
 import type { HostRecipe } from './host-process';
+import { refuseBeyondLimits, type SessionLimits } from './limits';
 import type { CallArgs, CallResult, Launch } from './link';
 
 /** How long `list` waits for a host before its last known facts are good enough (ms). */
 const LIST_DEADLINE_MS = 1_000;
 /** How long a viewer without a host waits for the gateway to reach that host again (ms). */
 const SETTLE_DEADLINE_MS = 2_000;
+/** How long a host may take to give memory back (ms): ending a session has a grace period. */
+const SHED_DEADLINE_MS = 10_000;
 
-type PoolConfig = BackendPoolConfig & Pick<Config, 'roots'>;
+type PoolConfig = BackendPoolConfig & SessionLimits & Pick<Config, 'roots'>;
 
 /** `times` are those of the heartbeat. */
 export type PoolOptions = { config: PoolConfig; recipe: HostRecipe; log: Logger; times?: HeartbeatTimes };
@@ -36,6 +39,7 @@ function refuseOlder(request: OpenRequest, existing: LiveSession | null): void {
 export class Pool {
   readonly hosts: BackendPool;
   readonly #roots: string[];
+  readonly #limits: SessionLimits;
   readonly #log: Logger;
   /** Ids of the sessions that are being opened. */
   readonly #opening = new Set<string>();
@@ -43,6 +47,7 @@ export class Pool {
 
   constructor({ config, recipe, log, times }: PoolOptions) {
     this.#roots = config.roots;
+    this.#limits = config;
     this.#log = log;
     const listener = {
       emit: (event: PoolEvent) => {
@@ -124,6 +129,33 @@ export class Pool {
     return this.#refresh(backend, await backend.call('label', { ...at, label }));
   }
 
+  /** Counts as use of a session, so that it does not end for being idle. */
+  async keep(id: string): Promise<LiveSession> {
+    const { backend, at } = this.#locate(id);
+    return this.#refresh(backend, await backend.call('keep', at));
+  }
+
+  /** Has every host that answers give memory back; `ids` go to the hosts that have them, in their order. */
+  async shed({ stage, ids }: CallArgs<'shed'>): Promise<CallResult<'shed'>> {
+    const calls = this.hosts.all().flatMap((backend) => {
+      const own = ids.filter((id) => backend.sessions.has(id));
+      const isMeant = backend.isUsable && (ids.length === 0 || own.length > 0);
+      return isMeant ? [backend.call('shed', { stage, ids: own }, SHED_DEADLINE_MS)] : [];
+    });
+    const answers = await Promise.allSettled(calls);
+    const sum: CallResult<'shed'> = { freedBytes: 0, bare: [], ended: [] };
+    for (const answer of answers) {
+      if (answer.status === 'rejected') {
+        this.#log.warn({ err: answer.reason, stage }, 'a host gave no memory back');
+        continue;
+      }
+      sum.freedBytes += answer.value.freedBytes;
+      sum.bare.push(...answer.value.bare);
+      sum.ended.push(...answer.value.ended);
+    }
+    return sum;
+  }
+
   /** Ends a session and forgets its last screen; answers when its process is gone. */
   async end(id: string): Promise<LiveSession> {
     const { backend, at } = this.#locate(id);
@@ -152,15 +184,20 @@ export class Pool {
   async open(request: OpenRequest, launch: Launch): Promise<LiveSession> {
     if (this.#opening.has(request.id)) throw new AppError('conflict', `${request.id} is being opened.`);
     refuseOlder(request, this.find(request.id)?.session ?? null);
+    refuseBeyondLimits(this.#limits, this.#taken());
     this.#opening.add(request.id);
     const tried = new Set<Backend>();
+    let refusal: unknown = null;
     try {
       for (;;) {
-        const backend = await this.hosts.acquire(request.id, tried);
+        const backend = await this.hosts.acquire(request.id, tried).catch((error: unknown) => {
+          throw refusal ?? error; // without another host, what the first one said is the better reason
+        });
         try {
           return await this.#openAt(backend, { ...request, launch, roots: this.#roots });
         } catch (error) {
           if (!isWorthAnotherHost(error)) throw error;
+          refusal = error;
           tried.add(backend);
           // A lost connection is no dead host: the session may run there, and must not run twice.
           const isSettled = await Promise.race([backend.ready.then(() => true), sleep(SETTLE_DEADLINE_MS, false)]);
@@ -174,6 +211,12 @@ export class Pool {
     } finally {
       this.#opening.delete(request.id);
     }
+  }
+
+  /** How many sessions live or are on their way. */
+  #taken(): number {
+    const living = this.sessions().filter(({ exit }) => !exit);
+    return new Set([...this.#opening, ...living.map(({ id }) => id)]).size;
   }
 
   /** Closes the connections; hosts and sessions stay. */

@@ -171,7 +171,7 @@ export async function restartTerminal(id: string, rev: number): Promise<{ sessio
 
 /** Keeps an idle session from being ended; its idle time starts anew. */
 export async function keepTerminal(id: string): Promise<void> {
-  await call('POST', `/api/terminal/${id}/keep`, { answer: anyAnswer });
+  await call('POST', `/api/terminal/${id}/keep`, { body: {}, answer: anyAnswer });
 }
 
 function positionIn(headers: Headers, name: string): number {

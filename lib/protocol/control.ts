@@ -7,6 +7,7 @@
  *   GET    /v1/sessions/:id             SessionReply
  *   PATCH  /v1/sessions/:id             LabelRequest -> SessionReply
  *   DELETE /v1/sessions/:id             SessionReply (ends it, and forgets its last screen)
+ *   POST   /v1/sessions/:id/keep        SessionReply (uses it, so that it does not end for being idle)
  *   GET    /v1/sessions/:id/output?from=&limit=   raw bytes, header `X-Position` with the first byte's position
  *   GET    /v1/sessions/:id/lines      LinesReply, the last 1,000 lines of scrollback and screen
  *   GET    /v1/sessions/:id/history?before=&limit=   HistoryPage: wire frames from the journal, each behind a 4-byte length
@@ -30,9 +31,16 @@ import { endReasonSchema, exitSchema, sizeSchema } from './wire';
 export const sessionTypeSchema = z.enum(['system', 'claude']);
 export type SessionType = z.infer<typeof sessionTypeSchema>;
 
-/** Facts that web keeps at a session so that records can be re-adopted; opaque to gateway and host, at most 8 KiB of JSON. */
+/**
+ * Facts that web keeps at a session so that records can be re-adopted, at most 8 KiB of JSON. Opaque to gateway and host, but
+ * for `pinned`: a session whose label says true there is never ended for being idle, nor for want of memory.
+ */
 export const labelSchema = z.record(z.string(), z.unknown());
 export type Label = z.infer<typeof labelSchema>;
+
+/** The states of a session at its host; which may follow which is in `ws-server/host/life.ts`. */
+export const sessionStateSchema = z.enum(['creating', 'active', 'inactive', 'terminating', 'ended', 'error']);
+export type SessionState = z.infer<typeof sessionStateSchema>;
 
 /** Why and when a session ended. `at` is milliseconds since 1970; of a lost session the code is -1. */
 export const exitFactsSchema = exitSchema.extend({ at: z.number(), reason: endReasonSchema.optional() });
@@ -56,6 +64,8 @@ export const liveSessionSchema = sizeSchema.extend({
   position: z.number(),
   exit: exitFactsSchema.nullable(),
   label: labelSchema,
+  /** Absent from hosts that are older than it. */
+  state: sessionStateSchema.optional(),
   /** When the session will be ended for being idle, once that was announced; absent or null otherwise. */
   idleEndsAt: z.number().nullable().optional(),
 });

@@ -53,6 +53,8 @@ export const patchTerminalSchema = z.strictObject({
 export type PatchTerminal = z.infer<typeof patchTerminalSchema>;
 
 export const attachTerminalSchema = z.strictObject({ mode: modeSchema });
+/** There is nothing to say but that it is to stay: `{}`. */
+export const keepTerminalSchema = z.strictObject({});
 export const restartTerminalSchema = z.strictObject({ rev });
 
 export const createProjectSchema = z.strictObject({ name: nameSchema, path: pathSchema });

@@ -87,6 +87,11 @@ export class ControlClient {
     return sessionReplySchema.parse(await this.#json(call));
   }
 
+  /** Counts as use of a session. */
+  async keep(id: string): Promise<SessionReply> {
+    return sessionReplySchema.parse(await this.#json({ method: 'POST', path: `/v1/sessions/${id}/keep` }));
+  }
+
   /** Ends a session and drops its last screen. */
   async end(id: string): Promise<SessionReply> {
     const call: Call = { method: 'DELETE', path: `/v1/sessions/${id}`, deadlineMs: SLOW_DEADLINE_MS };

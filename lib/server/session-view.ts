@@ -55,6 +55,7 @@ export function presentSession(context: Context, record: SessionRecord, sighting
     pinned: record.pinned,
     title: live?.title ?? '',
     foreground: live?.foreground ?? null,
+    idleEndsAt: live?.idleEndsAt ? iso(live.idleEndsAt) : null,
   };
 }
 

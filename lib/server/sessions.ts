@@ -122,6 +122,18 @@ export async function patchSession(
   return presentSession(context, record, sighting);
 }
 
+/** Uses a session, so that it does not end for being idle. @throws AppError `session_ended` when no host has it */
+export async function keepSession(context: Context, caller: Caller, id: string): Promise<TerminalSession> {
+  const record = await ownSession(context, caller, id);
+  try {
+    const { instanceId, session } = await context.control.keep(id);
+    return presentSession(context, record, seen(instanceId, [session]));
+  } catch (error) {
+    if (!isCode(error, 'not_found')) throw error;
+    throw new AppError('session_ended', 'This terminal does not run.', { cause: error });
+  }
+}
+
 /** Ends a session and forgets it. Ending it again gives the same answer; a failure leaves everything as it was. */
 export async function endSession(context: Context, caller: Caller, id: string): Promise<TerminalSession> {
   const record = await ownSessionOrTombstone(context, caller, id);

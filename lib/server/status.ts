@@ -4,7 +4,7 @@ import type { SessionStatus } from '@/lib/protocol/rest';
 import type { EndReason } from '@/lib/protocol/wire';
 import type { SessionRecord } from './store/store';
 
-/** A shell without viewer, input, output or child for this long is inactive. */
+/** A shell without viewer, input, output or child for this long is inactive, for hosts that do not say themselves. */
 export const IDLE_MS = 1_800_000;
 /** Opening is given this long; after that a session that no host knows has failed. */
 export const PENDING_MS = 15_000;
@@ -13,7 +13,7 @@ export const PENDING_MS = 15_000;
 export type Facts = {
   record: Pick<SessionRecord, 'epoch' | 'placement' | 'openingAt' | 'exit'>;
   /** What the host says, or null when no reachable host knows the session. */
-  live: Pick<LiveSession, 'epoch' | 'exit' | 'viewers' | 'foreground' | 'lastActivity'> | null;
+  live: Pick<LiveSession, 'epoch' | 'exit' | 'state' | 'viewers' | 'foreground' | 'lastActivity'> | null;
   /** Whether the node that holds the session answered. */
   isNodeAlive: boolean;
   /** Whether it is being ended right now. */
@@ -25,7 +25,8 @@ export type Facts = {
 export function deriveStatus({ record, live, isNodeAlive, isEnding, now }: Facts): SessionStatus {
   if (live && live.epoch >= record.epoch) {
     if (live.exit) return 'ended';
-    if (isEnding) return 'terminating';
+    if (isEnding || live.state === 'terminating') return 'terminating';
+    if (live.state === 'active' || live.state === 'inactive') return live.state;
     const isBusy = live.viewers > 0 || live.foreground !== null;
     return isBusy || now - live.lastActivity < IDLE_MS ? 'active' : 'inactive';
   }

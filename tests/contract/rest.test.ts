@@ -101,6 +101,19 @@ describe('R1 the shapes', () => {
     await expect.poll(async () => (await rest.read(opened.session.id)).output).toContain('red and plain');
   });
 
+  it('T24 a session is kept without a viewer, and an ended or unknown one is not', async () => {
+    const opened = await rest.create(await rest.makeProject());
+    const line = `POST /api/terminal/${opened.session.id}/keep`;
+    const { status, json } = await rest.web.call(line, { body: {} });
+    expect(status).toBe(200);
+    const { session } = sessionAnswerSchema.parse(json);
+    expect(session).toMatchObject({ id: opened.session.id, status: 'active', idleEndsAt: null });
+    await rest.exit(opened);
+    expect(await rest.refused(line, { body: {} })).toMatchObject({ code: 'session_ended' });
+    await rest.web.call(`DELETE /api/terminal/${opened.session.id}`);
+    expect(await rest.refused(line, { body: {} })).toMatchObject({ code: 'not_found' });
+  });
+
   it('R1 raw output comes from any position that is kept', async () => {
     const opened = await rest.create(await rest.makeProject());
     await rest.run(opened, 'echo one-$((1+1))', 'one-2');

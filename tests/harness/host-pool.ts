@@ -69,6 +69,8 @@ export class HostPools {
         journalBytesMax: 10_000_000,
         journalKeptMs: 0,
         idleTimeoutMs: 0,
+        maxSessionsNode: 1_000,
+        maxSessionsCluster: 1_000,
         roots: [this.directory],
         ...limits,
       },

@@ -1,29 +1,73 @@
-/** Ending everything that runs in a terminal. */
+/** Ending everything that a session has started: HUP, then KILL, until nothing is left of it. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isAlive, type ProcessRef, sessionMembers, signal } from './processes';
+import { type Belonging, membersOf, takeCensus } from './census';
+import type { Group } from './cgroup';
+import { isAlive, type ProcessRef, signal } from './processes';
 
-/** Between HUP and KILL, and after KILL (ms). */
+/** Between HUP and KILL, and from the first KILL to giving up (ms). */
 const GRACE_MS = 2_000;
+const KILL_MS = 2_000;
+/** How long a KILL may take before it is sent again (ms). */
+const KILL_AGAIN_MS = 200;
 const POLL_MS = 25;
 
+/** Whose processes to end: see `Belonging`. */
+export type Ending = Pick<Belonging, 'id' | 'mark' | 'leader'> & { groups: readonly Group[] };
+
 /**
- * Ends the leader of a terminal and all jobs of its kernel session, in foreground and background: HUP, then KILL after 2 s to
- * what still runs. Resolves when they are gone, after 4 s at the latest.
+ * Ends the processes of a session, those that have left its terminal included: HUP, then KILL after 2 s to what still runs.
+ * What starts meanwhile is found by looking again until nothing is left. Resolves after about 4 s at the latest with those that
+ * could not be ended, because another user owns them or the kernel holds them.
  */
-export async function endTerminal(leader: ProcessRef): Promise<void> {
-  const members = sessionMembers(leader.pid);
-  if (members.length === 0) members.push(leader);
-  for (const member of members) {
-    signal(member, 'SIGHUP');
-    signal(member, 'SIGCONT'); // a stopped job hears nothing
+export async function endProcesses({ groups, ...session }: Ending): Promise<ProcessRef[]> {
+  if (session.leader?.startTime === '') return endUnseen(session.leader);
+  const known = new Map<number, ProcessRef>();
+  const find = async () => {
+    const grouped = groups.flatMap((group) => group.pids());
+    const members = membersOf(await takeCensus(), { ...session, known: [...known.values()], grouped });
+    return members.filter(({ pid }) => pid !== process.pid);
+  };
+
+  const graceUntil = Date.now() + GRACE_MS;
+  let left = await find();
+  while (left.length > 0 && Date.now() < graceUntil) {
+    for (const member of left) {
+      if (known.get(member.pid)?.startTime === member.startTime) continue;
+      known.set(member.pid, member);
+      signal(member, 'SIGHUP');
+      signal(member, 'SIGCONT'); // a stopped job hears nothing
+    }
+    await gone(left, isAlive, graceUntil);
+    left = await find();
   }
-  await gone(members);
-  const left = [...members, ...sessionMembers(leader.pid)];
-  for (const member of left) signal(member, 'SIGKILL');
-  await gone(left);
+
+  const killUntil = Date.now() + KILL_MS;
+  while (left.length > 0 && Date.now() < killUntil) {
+    for (const group of groups) group.kill();
+    for (const member of left) {
+      known.set(member.pid, member);
+      signal(member, 'SIGKILL');
+    }
+    await gone(left, isAlive, Math.min(Date.now() + KILL_AGAIN_MS, killUntil));
+    left = await find();
+  }
+  for (const group of groups) group.remove();
+  return left.map(({ pid, startTime }) => ({ pid, startTime }));
 }
 
-async function gone(processes: ProcessRef[]): Promise<void> {
-  const deadline = Date.now() + GRACE_MS;
-  while (Date.now() < deadline && processes.some(isAlive)) await sleep(POLL_MS);
+/** Where there is no /proc: only the shell, which nobody else has reaped, and with it its terminal. */
+async function endUnseen(leader: ProcessRef): Promise<ProcessRef[]> {
+  signal(leader, 'SIGHUP');
+  signal(leader, 'SIGCONT');
+  await gone([leader], (ref) => signal(ref, 0), Date.now() + GRACE_MS);
+  signal(leader, 'SIGKILL');
+  return [];
+}
+
+async function gone(
+  processes: readonly ProcessRef[],
+  isThere: (ref: ProcessRef) => boolean,
+  deadline: number,
+): Promise<void> {
+  while (Date.now() < deadline && processes.some(isThere)) await sleep(POLL_MS);
 }

@@ -2,14 +2,17 @@
  * Entry of a pty host: `node host.js holdfast-host '<JSON>'`, started detached by a gateway and independent of it from then on.
  * It knows nothing of users, HTTP, Redis or Next.
  */
-import { rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { z } from 'zod';
 import { createLog } from '@/lib/log';
-import { startTimeOf } from './processes';
+import { findGroupDirectory, removeStaleGroups } from './cgroup';
+import { endOrphans, removeRecord, writeRecord } from './orphans';
 import { HostServer } from './server';
 
 /** How often an empty host asks itself whether to end, and ended sessions are swept (ms). */
 const HOUSEKEEPING_MS = 1_000;
+/** How often it looks for what crashed hosts have left (ms). */
+const ORPHANS_MS = 5_000;
 /** An ephemeral host waits this long for a gateway (ms). */
 const ORPHANED_MS = 5_000;
 
@@ -30,9 +33,14 @@ const argumentsSchema = z.object({
 
 const options = argumentsSchema.parse(JSON.parse(process.argv.at(-1) ?? ''));
 const log = createLog('host', options.logLevel);
-const recordPath = options.socketPath.replace(/\.sock$/, '.json');
-const { hostId, capacity } = options;
-const server = new HostServer({ hostId, capacity, log, history: { kind: options.history, ...options.journal } });
+const groupDirectory = findGroupDirectory();
+if (groupDirectory !== null) removeStaleGroups(groupDirectory);
+const server = new HostServer({
+  ...options,
+  groupDirectory,
+  log,
+  history: { kind: options.history, ...options.journal },
+});
 
 process.on('SIGHUP', () => undefined);
 process.on('SIGINT', () => undefined);
@@ -50,10 +58,12 @@ let isShuttingDown = false;
 async function shutDown(reason: string): Promise<void> {
   if (isShuttingDown) return;
   isShuttingDown = true;
+  const busy = server.sessions.list().filter(({ exit, foreground }) => !exit && foreground !== null);
   log.info({ reason, sessions: server.sessions.size }, 'host ends');
+  for (const { id, foreground } of busy) log.warn({ session: id, foreground }, 'a program ends with its host');
   await server.sessions.endAll();
   server.close();
-  rmSync(recordPath, { force: true });
+  removeRecord(options.socketPath);
   rmSync(options.socketPath, { force: true });
   // Viewers get their last frames before the process goes.
   setImmediate(() => process.exit(0));
@@ -62,9 +72,15 @@ async function shutDown(reason: string): Promise<void> {
 // Shells inherit the mask, so it is closed only while this process makes its files.
 const usersMask = process.umask(0o077);
 await server.listen(options.socketPath);
-writeFileSync(recordPath, JSON.stringify({ pid: process.pid, startTime: startTimeOf(process.pid) }), { mode: 0o600 });
+writeRecord(options.socketPath, groupDirectory);
 process.umask(usersMask);
-log.info({ hostId: options.hostId }, 'host listens');
+log.info({ hostId: options.hostId, groupDirectory }, 'host listens');
+
+function sweepOrphans(): void {
+  endOrphans(options.socketPath, log).catch((err: unknown) => log.error({ err }, 'the search for orphans failed'));
+}
+sweepOrphans();
+setInterval(sweepOrphans, ORPHANS_MS);
 
 let usedAt = Date.now();
 let gatewayAt = Date.now();

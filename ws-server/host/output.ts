@@ -16,8 +16,8 @@ const FLUSH_INTERVAL_MS = 2;
 const FLUSH_BYTES = 64 * 1024;
 /** Output parsed before other sessions get their turn (bytes). */
 const PARSE_SLICE = 64 * 1024;
-/** Raw output kept of an ended session that nobody watches (bytes). */
-const ENDED_RING_BYTES = 256 * 1024;
+/** Raw output that is kept when the rest is forgotten (bytes). */
+const TRIMMED_RING_BYTES = 256 * 1024;
 
 /** What the output asks of its session. */
 export type OutputEvents = ScreenEvents & {
@@ -129,9 +129,11 @@ export class Output implements Stream {
     this.dispose();
   }
 
-  /** Forgets raw output of an ended session that nobody watches. */
-  trim(): void {
-    this.ring.trim(ENDED_RING_BYTES);
+  /** Forgets older raw output: of an ended session that nobody watches, or because memory is short. What is not parsed stays. Gives how much (bytes). */
+  trim(): number {
+    const { start } = this.ring;
+    this.ring.trim(Math.max(TRIMMED_RING_BYTES, this.ring.end - this.#fed));
+    return this.ring.start - start;
   }
 
   dispose(): void {

@@ -4,37 +4,53 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 /** One process, named by pid and start time: a pid alone may be somebody else's by now. */
 export type ProcessRef = { pid: number; startTime: string };
 
-type Stat = ProcessRef & {
+/** A process as `/proc/<pid>/stat` shows it. */
+export type Stat = ProcessRef & {
   command: string;
   isZombie: boolean;
+  parent: number;
   group: number;
   session: number;
   foregroundGroup: number;
+  /** Time on the processor, in ticks of the kernel. */
+  cpuTicks: number;
 };
 
+const GONE = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM'];
+/** This process has no handle left: nothing can be said for the moment. */
+const BLIND = ['EMFILE', 'ENFILE'];
+
 /** Reads something of a process that may be gone meanwhile; then null. */
-function orNull<T>(read: () => T): T | null {
+export function orNull<T>(read: () => T): T | null {
   try {
     return read();
   } catch (error) {
-    if (['ENOENT', 'ESRCH', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return null;
+    if ([...GONE, ...BLIND].includes((error as NodeJS.ErrnoException).code ?? '')) return null;
     throw error;
   }
 }
 
-/** `/proc/<pid>/stat`, see proc(5): fields 2, 3, 5, 6, 8 and 22. The command may hold spaces and parentheses. */
-function readStat(pid: number): Stat | null {
-  const text = orNull(() => readFileSync(`/proc/${pid}/stat`, 'utf8'));
+/** The pids of all processes that can be seen. */
+export function allPids(): number[] {
+  const names = orNull(() => readdirSync('/proc')) ?? [];
+  return names.filter((name) => /^\d+$/.test(name)).map(Number);
+}
+
+/** `/proc/<pid>/stat`, see proc(5): fields 2 to 8, 14, 15 and 22. The command may hold spaces and parentheses. */
+export function readStat(pid: number): Stat | null {
+  const text = orNull(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
   if (text === null) return null;
   const end = text.lastIndexOf(')');
   const fields = text.slice(end + 2).split(' ');
   return {
     pid,
-    command: text.slice(text.indexOf('(') + 1, end),
+    command: Buffer.from(text.slice(text.indexOf('(') + 1, end), 'latin1').toString(),
     isZombie: fields[0] === 'Z' || fields[0] === 'X',
+    parent: Number(fields[1]),
     group: Number(fields[2]),
     session: Number(fields[3]),
     foregroundGroup: Number(fields[5]),
+    cpuTicks: Number(fields[11]) + Number(fields[12]),
     startTime: fields[19] ?? '',
   };
 }
@@ -75,30 +91,28 @@ export function commandOf(pid: number): string | null {
   return readStat(pid)?.command ?? null;
 }
 
+/** The arguments that a process was started with, or null. */
+export function argumentsOf(pid: number): string[] | null {
+  return (
+    orNull(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8'))
+      ?.split('\0')
+      .slice(0, -1) ?? null
+  );
+}
+
 /** The process group in the foreground of the terminal of `leader`, or null. */
 export function foregroundGroupOf(leader: number): number | null {
   const group = readStat(leader)?.foregroundGroup ?? 0;
   return group > 0 ? group : null;
 }
 
-/** All processes of the kernel session that `leader` leads: its jobs, in foreground and background. */
-export function sessionMembers(leader: number): ProcessRef[] {
-  const pids = orNull(() => readdirSync('/proc')) ?? [];
-  return pids
-    .filter((name) => /^\d+$/.test(name))
-    .map((name) => readStat(Number(name)))
-    .filter((stat) => stat !== null)
-    .filter(({ session, isZombie }) => session === leader && !isZombie)
-    .map(({ pid, startTime }) => ({ pid, startTime }));
-}
-
-/** Signals a process if it still is the one that was meant. False when it is gone. */
-export function signal(ref: ProcessRef, name: NodeJS.Signals): boolean {
+/** Signals a process if it still is the one that was meant; 0 only asks. False when it is gone, or is not ours to signal. */
+export function signal(ref: ProcessRef, name: NodeJS.Signals | 0): boolean {
   if (ref.startTime !== '' && !isAlive(ref)) return false;
   try {
     return process.kill(ref.pid, name);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+    if (['ESRCH', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
     throw error;
   }
 }

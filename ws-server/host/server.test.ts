@@ -27,6 +27,7 @@ import {
   toGatewaySchema,
   writeFrame,
 } from '@/ws-server/link';
+import { takeCensus } from './census';
 import { Screen } from './screen';
 import { HostServer } from './server';
 
@@ -44,7 +45,13 @@ const sockets = new Set<Socket>();
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'hf-host-'));
   socketPath = join(directory, 'host.sock');
-  host = new HostServer({ hostId: 'testhost', capacity: 40, log: createLog('host', 'error') });
+  host = new HostServer({
+    hostId: 'testhost',
+    capacity: 40,
+    idleTimeoutMs: 0,
+    groupDirectory: null,
+    log: createLog('host', 'error'),
+  });
   await host.listen(socketPath);
 });
 
@@ -494,7 +501,7 @@ describe('end', () => {
     const at = await open('seq 1 3000; exit 5');
     const probe = new Probe(at).attach({ cursor: { epoch: 1, position: 0 } });
     await until(() => expect(probe.closed).toBe('session_ended'));
-    expect(probe.all('exit')).toEqual([{ event: 'exit', code: 5, signal: 0 }]);
+    expect(probe.all('exit')).toEqual([{ event: 'exit', code: 5, signal: 0, reason: 'exited' }]);
     if (probe.snapshots.length === 0) expect(probe.text.endsWith('3000\r\n')).toBe(true);
     const late = new Probe(at).attach();
     await until(() => expect(late.closed).toBe('session_ended'));
@@ -510,11 +517,11 @@ describe('end', () => {
     const probe = new Probe(at).attach();
     await until(() => expect(probe.seen).toContain('started'));
     const { pid } = host.sessions.find(at.id, 1).facts();
-    const { sessionMembers } = await import('./processes');
-    await until(() => expect(sessionMembers(pid).length).toBeGreaterThanOrEqual(4));
+    const members = async () => [...(await takeCensus()).values()].filter(({ session }) => session === pid);
+    await vi.waitFor(async () => expect((await members()).length).toBeGreaterThanOrEqual(4), WAIT);
     const ended = await host.sessions.call('end', { ...at, forget: true });
     expect(ended.exit).not.toBeNull();
-    expect(sessionMembers(pid)).toEqual([]);
+    expect(await members()).toEqual([]);
     expect(() => host.sessions.find(at.id, 1)).toThrow();
   });
 });

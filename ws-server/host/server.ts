@@ -16,16 +16,15 @@ import {
   toHostSchema,
   writeFrame,
 } from '@/ws-server/link';
-import type { HistoryOptions } from './history';
 import type { Session } from './session';
-import { type News, Sessions } from './sessions';
+import { type News, Sessions, type SessionsOptions } from './sessions';
 import type { Viewer, ViewerSink } from './viewer';
 import { Vitals } from './vitals';
 
 /** A gateway that does not read is cut off at this many waiting bytes: a viewer's window and snapshots are far below. */
 const WAITING_BYTES_MAX = 16 * 1024 * 1024;
 
-export type HostOptions = { hostId: string; capacity: number; log: Logger; history?: HistoryOptions };
+export type HostOptions = Omit<SessionsOptions, 'news' | 'vitals'>;
 
 export class HostServer {
   readonly sessions: Sessions;
@@ -36,14 +35,14 @@ export class HostServer {
   readonly #sockets = new Set<Socket>();
   readonly #controls = new Set<Socket>();
 
-  constructor({ hostId, capacity, log, history }: HostOptions) {
-    this.#hostId = hostId;
-    this.#log = log;
+  constructor(options: HostOptions) {
+    this.#hostId = options.hostId;
+    this.#log = options.log;
     const news: News = {
       session: (session) => this.#tell({ link: 'session', session }),
       gone: (id, epoch) => this.#tell({ link: 'gone', id, epoch }),
     };
-    this.sessions = new Sessions({ hostId, capacity, news, log, vitals: this.vitals, ...(history && { history }) });
+    this.sessions = new Sessions({ ...options, news, vitals: this.vitals });
     this.#server = createServer((socket) => this.#connected(socket));
   }
 
@@ -130,7 +129,8 @@ export class HostServer {
     try {
       const result = await this.sessions.call(call, args);
       this.#sendOrCut(socket, encodeLinkFrame({ link: 'reply', n, result }));
-    } catch (error) {
+    } catch (thrown) {
+      const error = asLimit(thrown);
       if (!(error instanceof AppError)) {
         this.vitals.errors++;
         this.#log.error({ err: error, call }, 'call failed');
@@ -253,6 +253,14 @@ class ViewerSeat {
     this.#hasLeft = true;
     if (this.#viewer) this.#session.detach(this.#viewer);
   }
+}
+
+/** A failure for want of file handles is no bug, and passes. */
+function asLimit(error: unknown): unknown {
+  if (!(error instanceof Error) || !('code' in error)) return error;
+  if (error.code !== 'EMFILE' && error.code !== 'ENFILE') return error;
+  const details = { reason: 'handle_limit' };
+  return new AppError('no_capacity', 'The system has no file handle left to give.', { details, cause: error });
 }
 
 /** False when the other side has stopped reading. */

@@ -2,39 +2,28 @@
 import type { ExitFacts, Label, LiveSession, SessionType } from '@/lib/protocol/control';
 import { AppError } from '@/lib/protocol/errors';
 import { WINDOW_BYTES } from '@/lib/protocol/limits';
-import { type Attach, type Control, type Mode, type SignalName, type Size, WIRE_REVISION } from '@/lib/protocol/wire';
-import { type Launch, monotonicMs } from '@/ws-server/link';
+import { type Attach, type Control, type EndReason, type Mode, type Size, WIRE_REVISION } from '@/lib/protocol/wire';
+import type { Launch } from '@/ws-server/link';
 import { Audience } from './audience';
-import { endTerminal } from './ending';
+import { dismiss } from './dismiss';
+import { Idleness } from './idle';
 import { InputLog } from './input-log';
 import type { Journal } from './journal';
+import { Life } from './life';
 import { Output } from './output';
-import {
-  commandOf,
-  foregroundGroupOf,
-  isAlive,
-  type ProcessRef,
-  runningCommand,
-  signal,
-  startTimeOf,
-  workingDirectoryOf,
-} from './processes';
+import { ProcessTree, type TreeOptions } from './process-tree';
 import { Pty } from './pty';
 import { Viewer, type ViewerSink } from './viewer';
-import type { Vitals } from './vitals';
+import { heldMs, type Vitals } from './vitals';
 
 /** Between two changes of size (ms): 20 in a second. */
 const RESIZE_INTERVAL_MS = 50;
 /** A program that has written nothing is taken to run after this (ms). */
 const START_MS = 500;
-const DRAIN_POLL_MS = 25;
-/** A viewer that does not ACK the rest of an ended session is let go after this (ms). */
-const DRAIN_MS = 10_000;
 /** Answers to terminal queries wait for a program that does not read, up to this (bytes). */
 const REPLY_QUEUE_MAX = 64 * 1024;
 
 export type SessionOptions = Size & {
-  id: string;
   epoch: number;
   type: SessionType;
   hostId: string;
@@ -52,25 +41,22 @@ export type SessionOptions = Size & {
   onFault: (error: unknown) => void;
   /** Where bytes are counted. */
   vitals: Vitals;
-};
-
-/** How long the host has held a ping (ms), the time that its event loop was busy included; 0 when the gateway did not say. */
-function heldMs(passedOnAt: number | undefined): number {
-  return passedOnAt === undefined ? 0 : Math.max(0, Math.round((monotonicMs() - passedOnAt) * 1000) / 1000);
-}
+} & Omit<TreeOptions, 'isAgent' | 'pid'>;
 
 export class Session {
   readonly id: string;
   readonly epoch: number;
   /** Where its output is written down, if anywhere. */
   journal: Journal | null = null;
+  readonly idleness: Idleness;
   readonly #options: SessionOptions;
   readonly #createdAt = Date.now();
   readonly #output: Output;
   readonly #audience = new Audience((driver) => this.#driven(driver));
   readonly #input = new InputLog((client) => this.#audience.hasClient(client));
   readonly #pty: Pty;
-  readonly #leader: ProcessRef;
+  readonly #tree: ProcessTree;
+  readonly #life = new Life();
   readonly #endWaiters: (() => void)[] = [];
   #label: Label;
   #size: Size;
@@ -81,7 +67,6 @@ export class Session {
   #resizedAt = 0;
   #resizeTimer: NodeJS.Timeout | undefined;
   #exit: ExitFacts | null = null;
-  #isEnded = false;
 
   /** @throws AppError `no_capacity` when the pty cannot be had */
   constructor(options: SessionOptions) {
@@ -100,12 +85,24 @@ export class Session {
       drained: () => this.#ended(),
     });
     if (options.preface) this.#output.draw(options.preface);
-    const env = { ...options.launch.env, PWD: options.directory.path };
+    const env = { ...options.launch.env, PWD: options.directory.path, HOLDFAST_HOST: options.mark };
     this.#pty = new Pty(
       { ...options.launch, ...this.#size, env, cwd: options.directory.handlePath },
       { data: (chunk) => this.#received(chunk), exit: (code, signal) => this.#exited(code, signal) },
     );
-    this.#leader = { pid: this.#pty.pid, startTime: startTimeOf(this.#pty.pid) };
+    this.#tree = new ProcessTree({ ...options, isAgent: options.type === 'claude', pid: this.#pty.pid });
+    this.idleness = new Idleness({
+      life: this.#life,
+      tree: this.#tree,
+      viewers: () => this.#audience.size,
+      isPinned: () => this.#label['pinned'] === true,
+      onChange: (endsAt) => {
+        this.#audience.send({ event: 'idle', endsAt });
+        options.onChange();
+      },
+      end: (reason) => this.end(reason),
+    });
+    this.#life.become('active');
   }
 
   /** Memory that its output holds (bytes). */
@@ -114,7 +111,7 @@ export class Session {
   }
 
   get isEnded(): boolean {
-    return this.#isEnded;
+    return this.#life.isEnded;
   }
 
   get isWatched(): boolean {
@@ -129,7 +126,7 @@ export class Session {
   /** The facts that are worth keeping, in much less time than all of them take. */
   lastingFacts(): Pick<LiveSession, 'type' | 'label' | 'cwd' | 'title' | 'createdAt'> {
     const { type } = this.#options;
-    if (this.#isRunning()) this.#moved(workingDirectoryOf(this.#pty.pid));
+    if (this.#isRunning()) this.#moved(this.#tree.workingDirectory());
     return { type, label: this.#label, cwd: this.#cwd, title: this.#title, createdAt: this.#createdAt };
   }
 
@@ -139,31 +136,38 @@ export class Session {
 
   /** The facts as the kernel and this process know them now. */
   facts(): LiveSession {
-    const { pid } = this.#pty;
     const isRunning = this.#isRunning();
-    if (isRunning) this.#moved(workingDirectoryOf(pid));
-    const isAgent = this.#options.type === 'claude';
+    if (isRunning) this.#moved(this.#tree.workingDirectory());
     return {
       ...this.#size,
       id: this.id,
       epoch: this.epoch,
       hostId: this.#options.hostId,
       type: this.#options.type,
-      pid,
+      pid: this.#pty.pid,
       title: this.#title,
       cwd: this.#cwd,
-      foreground: isRunning ? (runningCommand(pid) ?? (isAgent ? commandOf(pid) : null)) : null,
+      foreground: isRunning ? this.#tree.foreground() : null,
       viewers: this.#audience.size,
       createdAt: this.#createdAt,
       lastActivity: this.#lastActivity,
       position: this.#output.ring.end,
-      exit: this.#isEnded ? this.#exit : null,
+      exit: this.isEnded ? this.#exit : null,
       label: this.#label,
+      state: this.#life.state,
+      idleEndsAt: this.idleness.endsAt,
     };
   }
 
   setLabel(label: Label): void {
     this.#label = label;
+    if (this.idleness.isPinned && this.idleness.endsAt !== null) this.idleness.use();
+    this.#options.onChange();
+  }
+
+  /** Somebody wants it to stay: that is use, and activity. */
+  keep(): void {
+    this.#active();
     this.#options.onChange();
   }
 
@@ -182,23 +186,25 @@ export class Session {
     if (attach.revision < 1) throw new AppError('upgrade_required', 'This page is too old: load it again.');
     const viewer = new Viewer({ name: `v${++this.#viewerCount}`, mode, attach }, sink, this.#output);
     this.#audience.add(viewer);
-    if (this.#isEnded) this.#audience.stopDriving();
+    if (this.isEnded) this.#audience.stopDriving();
     this.#begin(viewer, attach);
+    this.idleness.use();
     this.#viewersChanged();
-    if (this.#isEnded) this.#finishViewer(viewer);
+    if (this.isEnded) this.#dismiss(viewer);
     return viewer;
   }
 
   detach(viewer: Viewer): void {
     if (!this.#audience.remove(viewer)) return;
     this.#input.of(viewer.client); // remembered for 10 minutes from now
-    if (this.#isEnded && this.#audience.size === 0) this.#output.trim();
+    if (this.isEnded && this.#audience.size === 0) this.#output.trim();
+    this.idleness.use();
     this.#viewersChanged();
   }
 
   /** Writes what a viewer typed. @throws AppError for a hole in the sequence or too much unreceipted input */
   type(viewer: Viewer, inputSeq: number, data: Uint8Array): void {
-    if (!this.#mayWrite(viewer) || this.#exit) return;
+    if (!this.#mayWrite(viewer) || !this.#life.isOpen) return;
     const input = this.#input.of(viewer.client);
     if (this.#input.accept(input, inputSeq, data.length) === 'repeated') {
       viewer.send({ event: 'receipt', inputSeq: input.written });
@@ -206,7 +212,7 @@ export class Session {
     }
     this.#takeKeyboard(viewer);
     viewer.skipIfBehind();
-    this.#lastActivity = Date.now();
+    this.#active();
     this.#options.vitals.bytesIn += data.length;
     this.#pty.write(data, () => {
       this.#input.wrote(input, inputSeq, data.length);
@@ -231,20 +237,21 @@ export class Session {
         if (this.#mayWrite(viewer)) this.#takeKeyboard(viewer);
         return;
       case 'keep':
-        if (this.#mayWrite(viewer)) this.#lastActivity = Date.now();
+        if (this.#mayWrite(viewer)) this.keep();
         return;
       case 'signal':
-        if (this.#mayWrite(viewer)) this.#signalForeground(message.name);
+        if (this.#mayWrite(viewer)) this.#tree.signalForeground(message.name);
         return;
     }
   }
 
-  /** Ends the program and everything in its terminal: HUP, then KILL after 2 s. Resolves when the session has ended. */
-  async end(): Promise<void> {
-    if (this.#isEnded) return;
+  /** Ends the program and all that the session has started, also if it has ended by itself; resolves when they are gone. */
+  async end(reason: EndReason): Promise<void> {
+    if (this.#life.isOpen) this.#life.terminate(reason);
+    this.#options.onChange();
     this.#output.resume();
-    await endTerminal(this.#leader);
-    if (!this.#isEnded) await new Promise<void>((resolve) => this.#endWaiters.push(resolve));
+    await this.#tree.end();
+    if (!this.isEnded) await new Promise<void>((resolve) => this.#endWaiters.push(resolve));
   }
 
   /** Lets go of every viewer: the session is gone. */
@@ -253,12 +260,23 @@ export class Session {
     for (const viewer of this.#audience.all()) viewer.sink.close('not_found');
     this.#audience.clear();
     this.#output.dispose();
+    this.#tree.release();
+  }
+
+  /** Gives back raw output that only slow or returning viewers would need, and says how much (bytes). */
+  trim(): number {
+    return this.#output.trim();
   }
 
   #received(chunk: Buffer): void {
-    this.#lastActivity = Date.now();
+    this.#active();
     this.#options.vitals.bytesOut += chunk.length;
     this.#output.append(chunk);
+  }
+
+  #active(): void {
+    this.#lastActivity = Date.now();
+    this.idleness.use();
   }
 
   #flushed(): void {
@@ -288,43 +306,33 @@ export class Session {
   }
 
   #exited(code: number, signalNumber: number): void {
-    this.#exit = { code, signal: signalNumber, at: Date.now() };
+    if (this.#life.isOpen) this.#life.terminate('exited');
+    this.#exit = { code, signal: signalNumber, at: Date.now(), reason: this.#life.reason ?? 'exited' };
     this.#output.close();
   }
 
   #ended(): void {
-    if (this.#isEnded) return;
+    if (this.isEnded) return;
     this.#output.keepLast();
-    this.#isEnded = true;
+    this.#life.become('ended');
     if (this.#exit) void this.journal?.end({ exit: this.#exit, lastActivity: this.#lastActivity });
+    this.#tree.release();
     this.#audience.stopDriving();
     this.#options.onEnd();
     clearTimeout(this.#resizeTimer);
-    for (const viewer of this.#audience.all()) this.#finishViewer(viewer);
+    for (const viewer of this.#audience.all()) this.#dismiss(viewer);
     for (const wake of this.#endWaiters) wake();
     if (this.#audience.size === 0) this.#output.trim();
   }
 
-  /** Gives a viewer the rest, then `exit`, then the close. */
-  #finishViewer(viewer: Viewer): void {
-    const deadline = Date.now() + DRAIN_MS;
-    const finish = () => {
-      if (!this.#audience.has(viewer)) return;
-      if (!viewer.isDrained && Date.now() < deadline) {
-        setTimeout(finish, DRAIN_POLL_MS);
-        return;
-      }
-      viewer.send({ event: 'exit', code: this.#exit?.code ?? 0, signal: this.#exit?.signal ?? 0 });
-      viewer.sink.close('session_ended');
-    };
-    viewer.pump();
-    finish();
+  #dismiss(viewer: Viewer): void {
+    if (this.#exit) dismiss(viewer, this.#exit, () => this.#audience.has(viewer));
   }
 
   #begin(viewer: Viewer, attach: Attach): void {
     const { cursor } = attach;
     const input = this.#input.of(viewer.client);
-    const canResume = cursor?.epoch === this.epoch && Viewer.canResume(this.#output, cursor.position) && !this.#isEnded;
+    const canResume = cursor?.epoch === this.epoch && Viewer.canResume(this.#output, cursor.position) && !this.isEnded;
     const present = canResume ? null : this.#output.snapshot();
     viewer.send({
       event: 'attached',
@@ -332,7 +340,7 @@ export class Session {
       epoch: this.epoch,
       position: present?.snapshot.position ?? cursor?.position ?? 0,
       inputSeq: input.accepted,
-      status: this.#isEnded ? 'ended' : 'active',
+      status: this.isEnded ? 'ended' : 'active',
       mode: viewer.mode,
       window: WINDOW_BYTES,
       viewer: viewer.name,
@@ -365,7 +373,7 @@ export class Session {
   }
 
   #driven(driver: Viewer): void {
-    if (this.#isEnded) return;
+    if (this.isEnded) return;
     this.#output.describe(driver.look);
     this.#wantSize(driver.size);
   }
@@ -383,15 +391,10 @@ export class Session {
   }
 
   #resize(size: Size): void {
-    if (this.#isEnded || (size.cols === this.#size.cols && size.rows === this.#size.rows)) return;
+    if (this.isEnded || (size.cols === this.#size.cols && size.rows === this.#size.rows)) return;
     this.#resizedAt = Date.now();
     this.#size = { cols: size.cols, rows: size.rows };
     this.#output.resize(this.#size);
     this.#pty.resize(this.#size);
-  }
-
-  #signalForeground(name: SignalName): void {
-    const group = foregroundGroupOf(this.#leader.pid);
-    if (group !== null && isAlive(this.#leader)) signal({ pid: -group, startTime: '' }, `SIG${name}`);
   }
 }

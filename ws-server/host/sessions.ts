@@ -6,10 +6,15 @@ import type { LiveSession } from '@/lib/protocol/control';
 import { AppError } from '@/lib/protocol/errors';
 import { CALLS, type CallArgs, type CallName, type CallResult } from '@/ws-server/link';
 import type { ArchivedView } from './archived-session';
+import { markOf } from './census';
+import { groupPrefix } from './cgroup';
 import { openDirectory } from './directory';
 import { History, type HistoryOptions } from './history';
+import { IdleRule } from './idle';
+import { type ProcessRef, startTimeOf } from './processes';
 import { ptysPerProcessMax } from './pty';
 import { Session } from './session';
+import { shed } from './shed';
 import type { Vitals } from './vitals';
 
 /** The last screens of ended sessions are kept for so many, and so long (ms). */
@@ -25,8 +30,25 @@ const NO_HISTORY: HistoryOptions = { kind: 'memory', directory: '', bytesMax: 0,
 /** What the gateways are told. */
 export type News = { session(facts: LiveSession): void; gone(id: string, epoch: number): void };
 
+/** How the sessions of a host are kept. */
+export type SessionsOptions = {
+  hostId: string;
+  capacity: number;
+  /** A bare shell that nobody uses ends after this (ms); 0 for never. */
+  idleTimeoutMs: number;
+  /** Where cgroups can be made, or null. */
+  groupDirectory: string | null;
+  history?: HistoryOptions;
+  vitals: Vitals;
+  news: News;
+  log: Logger;
+};
+
 export class Sessions {
   readonly #sessions = new Map<string, Session>();
+  readonly #self: ProcessRef = { pid: process.pid, startTime: startTimeOf(process.pid) };
+  readonly #idleRule: IdleRule;
+  readonly #groupDirectory: string | null;
   readonly #hostId: string;
   readonly #capacity: number;
   readonly #news: News;
@@ -37,14 +59,9 @@ export class Sessions {
   #isClosing = false;
   #wantedAt = 0;
 
-  constructor(options: {
-    hostId: string;
-    capacity: number;
-    news: News;
-    log: Logger;
-    vitals: Vitals;
-    history?: HistoryOptions;
-  }) {
+  constructor(options: SessionsOptions) {
+    this.#idleRule = new IdleRule(options.idleTimeoutMs, options.log);
+    this.#groupDirectory = options.groupDirectory;
     this.#hostId = options.hostId;
     this.#capacity = Math.min(options.capacity, ptysPerProcessMax);
     this.#news = options.news;
@@ -101,7 +118,7 @@ export class Sessions {
       },
       end: async ({ id, epoch, forget }) => {
         const session = this.find(id, epoch);
-        await session.end();
+        await session.end('closed');
         await session.journal?.flush();
         const facts = session.facts();
         if (forget) this.#forget(session);
@@ -110,6 +127,12 @@ export class Sessions {
       label: ({ id, epoch, label }) => {
         const session = this.find(id, epoch);
         session.setLabel(label);
+        return session.facts();
+      },
+      keep: ({ id, epoch }) => {
+        const session = this.find(id, epoch);
+        if (session.isEnded) throw new AppError('session_ended', 'The session has ended.');
+        session.keep();
         return session.facts();
       },
       look: ({ id, epoch }) => this.find(id, epoch).facts(),
@@ -135,7 +158,7 @@ export class Sessions {
           journalFault: this.#history.fault,
         };
       },
-      shed: () => ({ freedBytes: 0, ended: [] }),
+      shed: ({ stage, ids }) => shed({ stage, ids, sessions: this.#sessions, idleRule: this.#idleRule }),
       archive: ({ id }) => this.#history.archived(id),
       forget: async ({ id }) => {
         const session = this.#sessions.get(id);
@@ -162,15 +185,19 @@ export class Sessions {
     return calls[name](args);
   }
 
-  /** Ends every session, HUP, then KILL after the grace period, and opens no more. */
+  /** Ends every session that lives, HUP, then KILL after the grace period, and opens no more. */
   async endAll(): Promise<void> {
     this.#isClosing = true;
-    await Promise.all([...this.#sessions.values()].map((session) => session.end()));
+    const living = [...this.#sessions.values()].filter(({ isEnded }) => !isEnded);
+    await Promise.all(living.map((session) => session.end('node-shutdown')));
     await Promise.race([this.#history.settle(), sleep(SETTLE_MS, undefined, { ref: false })]);
   }
 
-  /** Forgets ended sessions that are too old or too many. */
+  /** Ends sessions that are idle for too long, and forgets ended ones that are too old or too many. */
   sweep(now: number = Date.now()): void {
+    void this.#idleRule
+      .sweep([...this.#sessions.values()].map(({ idleness }) => idleness))
+      .catch((err: unknown) => this.#log.error({ err }, 'the idle sweep failed'));
     const ended = [...this.#sessions.values()].filter(({ isEnded }) => isEnded).sort((a, b) => b.endedAt - a.endedAt);
     for (const [n, session] of ended.entries()) {
       const isUnwanted = this.#history.kind === 'off' && !session.isWatched;
@@ -196,10 +223,13 @@ export class Sessions {
       const session = new Session({
         ...args,
         hostId: this.#hostId,
+        mark: markOf(this.#hostId, this.#self),
+        group: this.#groupDirectory === null ? null : { parent: this.#groupDirectory, name: this.#groupName(args) },
         directory,
         preface,
         onChange: () => this.#changed(args.id),
         onEnd: () => this.#tell(args.id),
+        onLeft: (pids) => this.#log.warn({ session: args.id, pids }, 'processes of the session could not be ended'),
         onFault: (error) => {
           this.#vitals.errors++;
           this.#log.error({ err: error, session: args.id }, 'the screen failed on some output');
@@ -215,6 +245,10 @@ export class Sessions {
     } finally {
       directory.close();
     }
+  }
+
+  #groupName({ id, epoch }: { id: string; epoch: number }): string {
+    return `${groupPrefix(this.#self)}${id}-${epoch}`;
   }
 
   /** A start directory that was there when it was chosen, and is not now, is a conflict and no bad request. */

@@ -1,5 +1,7 @@
 /** What a host counts of itself for its heartbeat. */
+
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { monotonicMs } from '@/ws-server/link';
 
 /** How often the event loop is looked at (ms). The histogram counts this interval in, so that it is taken off again. */
 const RESOLUTION_MS = 50;
@@ -44,4 +46,9 @@ export class Vitals {
       errors: this.errors,
     };
   }
+}
+
+/** How long the host has held a ping (ms), the time that its event loop was busy included; 0 when the gateway did not say. */
+export function heldMs(passedOnAt: number | undefined): number {
+  return passedOnAt === undefined ? 0 : Math.max(0, Math.round((monotonicMs() - passedOnAt) * 1000) / 1000);
 }
