@@ -1,6 +1,6 @@
 'use client';
 /** Tells which terminals were lost, once for each loss and all in one notice. */
-import { useEffect, useEffectEvent } from 'react';
+import { useEffect, useEffectEvent, useRef } from 'react';
 import { toast } from 'sonner';
 import { causeOfLoss } from '@/lib/client/endings';
 import type { TerminalSession } from '@/lib/protocol/rest';
@@ -11,6 +11,7 @@ const TOLD_KEY = 'hf-told-losses';
 const TOLD_MAX = 200;
 const SHOWN_MS = 20_000;
 const NAMES_MAX = 4;
+const NOTICE_ID = 'losses';
 
 type Lost = Pick<TerminalSession, 'id' | 'epoch' | 'tabName' | 'exit'>;
 
@@ -64,11 +65,24 @@ function writeTold(told: string[]): void {
 export function useLossNotice({ tabs, show }: Pick<Workspace, 'tabs' | 'show'>): void {
   const lost = tabs.filter(({ status }) => status === 'lost');
   const names = lost.map(nameOf).join('\n');
+  /** Losses that the notice on the screen names: a later one joins them there. */
+  const shown = useRef<string[]>([]);
   const tell = useEffectEvent(() => {
-    const notice = lossNotice(lost, readTold());
+    const told = readTold();
+    const notice = lossNotice(
+      lost,
+      told.filter((name) => !shown.current.includes(name)),
+    );
     if (!notice) return;
     writeTold(notice.told);
+    shown.current = lost.map(nameOf).filter((name) => !told.includes(name) || shown.current.includes(name));
+    const forget = () => {
+      shown.current = [];
+    };
     toast.warning(notice.title, {
+      id: NOTICE_ID,
+      onDismiss: forget,
+      onAutoClose: forget,
       description: notice.description,
       duration: SHOWN_MS,
       closeButton: true,
