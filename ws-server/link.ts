@@ -190,7 +190,7 @@ export function writeFrame(socket: FrameSink, ...parts: Uint8Array[]): boolean {
   return isRoom;
 }
 
-/** Cuts a byte stream into frames. A frame that lies in one chunk is handed on as a view, a split one is copied once. */
+/** Cuts a byte stream into frames. Each is copied out of the chunks that it came in, so that those can be filled again. */
 export class FrameReader {
   readonly #bytesMax: number;
   readonly #onFrame: (frame: Buffer) => void;
@@ -227,13 +227,8 @@ export class FrameReader {
       this.#headerBytes = 0;
       const length = this.#header.readUInt32BE();
       if (length === 0 || length > this.#bytesMax) throw new RangeError(`frame of ${length} bytes on the link`);
-      if (chunk.length - offset >= length) {
-        this.#onFrame(chunk.subarray(offset, offset + length));
-        offset += length;
-      } else {
-        this.#frame = Buffer.allocUnsafe(length);
-        this.#frameBytes = 0;
-      }
+      this.#frame = Buffer.allocUnsafe(length);
+      this.#frameBytes = 0;
     }
   }
 }

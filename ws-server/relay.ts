@@ -63,6 +63,9 @@ export type RelayOptions = {
   times?: RelayTimes;
 };
 
+/** Every read from every host goes through it: frames are copied out of it at once. */
+const readBuffer = Buffer.allocUnsafeSlow(128 * 1024);
+
 const pingSchema = z.object({ op: z.literal('ping'), t: z.number() });
 const TO_HOST: readonly (number | undefined)[] = [FRAME.input, FRAME.ack, FRAME.control];
 const BINARY = { binary: true };
@@ -133,17 +136,18 @@ export class Relay {
   }
 
   #connectHost(): Socket {
-    const host = connect(this.#options.socketPath);
     const reader = new FrameReader((frame) => this.#fromHost(frame));
-    host.on('data', (chunk) => {
-      if (this.#isClosing) return;
+    const read = (length: number) => {
+      if (this.#isClosing) return true;
       try {
-        reader.push(chunk);
+        reader.push(readBuffer.subarray(0, length));
       } catch (err) {
         this.#options.log.error({ err }, 'malformed frame from the host');
         this.close('internal');
       }
-    });
+      return true;
+    };
+    const host = connect({ path: this.#options.socketPath, onread: { buffer: readBuffer, callback: read } });
     host.on('drain', () => this.#ws.resume());
     host.on('error', (err) => this.#options.log.debug({ err }, 'host connection failed'));
     host.on('close', () => void this.#lostHost());

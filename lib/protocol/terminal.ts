@@ -78,6 +78,11 @@ function completeBytes(data: Uint8Array): number {
 export class WholeCharacters {
   #rest: Uint8Array = new Uint8Array(0);
 
+  /** Whether no character waits for its rest. */
+  get isWhole(): boolean {
+    return this.#rest.length === 0;
+  }
+
   /** The bytes that can be parsed now: what waited before, and `data` up to its last whole character. */
   push(data: Uint8Array): Uint8Array {
     let bytes = data;

@@ -243,12 +243,18 @@ export function encodeControl(message: Control): Uint8Array<ArrayBuffer> {
   return encodeJson(FRAME.control, message);
 }
 
-/** OUTPUT: u64 position of the first byte, then raw pty bytes in one or more parts. */
+/** What stands before the bytes of an OUTPUT frame: u64 position of the first one. */
+export function encodeOutputHeader(position: number): Uint8Array<ArrayBuffer> {
+  const header = new Uint8Array(OUTPUT_HEADER);
+  header[0] = FRAME.output;
+  writePosition(view(header), 1, position);
+  return header;
+}
+
+/** OUTPUT: its header, then raw pty bytes in one or more parts. */
 export function encodeOutput(position: number, ...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const length = parts.reduce((sum, part) => sum + part.length, OUTPUT_HEADER);
-  const frame = new Uint8Array(length);
-  frame[0] = FRAME.output;
-  writePosition(view(frame), 1, position);
+  const frame = new Uint8Array(parts.reduce((sum, part) => sum + part.length, OUTPUT_HEADER));
+  frame.set(encodeOutputHeader(position));
   let offset = OUTPUT_HEADER;
   for (const part of parts) {
     frame.set(part, offset);

@@ -62,6 +62,10 @@ export class ArchivedView {
     this.#viewers.delete(viewer);
   }
 
+  ack(viewer: Viewer, position: number): void {
+    viewer.ack(position);
+  }
+
   /** Nothing takes input any more. */
   type(viewer: Viewer): void {
     viewer.send({ event: 'error', code: 'forbidden', message: 'This terminal has ended.' });

@@ -1,23 +1,34 @@
-/** What a session's program has printed: the ring that viewers read, and the screen that parses it behind them. */
+/** What a session's program has printed: the ring that viewers read, and the screen that is drawn behind them. */
 import { AppError } from '@/lib/protocol/errors';
 import { OUTPUT_LINES_MAX, RING_BYTES_MAX } from '@/lib/protocol/limits';
 import type { CellSize, Colours, Size } from '@/lib/protocol/wire';
+import { collectSoon } from './collect';
+import { Drawing } from './drawing';
 import { Ring } from './ring';
-import { Screen, type ScreenEvents, type Snapshot } from './screen';
+import type { ScreenEvents, Snapshot } from './screen';
 import { SizeMarks } from './size-marks';
 import type { Stream } from './viewer';
 
-/** Unparsed output above which the pty waits, and below which it goes on (bytes). */
-const PARSE_HIGH = 256 * 1024;
-const PARSE_LOW = 128 * 1024;
-/** A full read of the pty is taken for a flood (bytes): then output is passed on so often (ms), or when so much has come (bytes). */
+/** Output that must be drawn: above this the pty waits, below that it goes on (bytes). */
+const BEHIND_HIGH = 256 * 1024;
+const BEHIND_LOW = 128 * 1024;
+/** A full read of the pty is taken for a flood (bytes). */
 const FLOOD_BYTES = 4095;
-const FLUSH_INTERVAL_MS = 2;
-const FLUSH_BYTES = 64 * 1024;
-/** Output parsed before other sessions get their turn (bytes). */
-const PARSE_SLICE = 64 * 1024;
-/** Raw output that is kept when the rest is forgotten (bytes). */
-const TRIMMED_RING_BYTES = 256 * 1024;
+/**
+ * In a flood output is passed on when so much has come that one more read still fits into a frame (bytes), or after this time
+ * (ms), which doubles while the flood lasts: many small frames cost every process on the way more than the bytes in them.
+ */
+const FLUSH_BYTES = 56 * 1024;
+const FLUSH_MIN_MS = 2;
+const FLUSH_MAX_MS = 8;
+/** Output that could wait to be drawn is drawn when less than a flood has come for so long (ms). */
+const SETTLE_MS = 50;
+/** Raw output kept of an ended session that nobody watches, and of an idle one (bytes). */
+const ENDED_RING_BYTES = 256 * 1024;
+const IDLE_RING_BYTES = 64 * 1024;
+/** Without output, change of size or question the terminal is put away after this, and raw output is given back after that (ms). */
+const HIBERNATE_MS = 5_000;
+const TRIM_MS = 30_000;
 
 /** What the output asks of its session. */
 export type OutputEvents = ScreenEvents & {
@@ -33,31 +44,40 @@ export class Output implements Stream {
   readonly ring = new Ring(RING_BYTES_MAX);
   readonly marks = new SizeMarks();
   readonly #events: OutputEvents;
-  #screen: Screen | null;
-  /** Bytes handed to the screen, and the last change of size that it has applied. */
-  #fed = 0;
-  #appliedMark = 0;
+  #drawing: Drawing | null;
   #isFlushScheduled = false;
   #flushTimer: NodeJS.Timeout | undefined;
   #flushedAt = 0;
   #flushedTo = 0;
+  #flushMs = FLUSH_MIN_MS;
   #isFlood = false;
-  #isParseScheduled = false;
+  #isDrawScheduled = false;
+  #settleTimer: NodeJS.Timeout | undefined;
   #isPaused = false;
   #isClosed = false;
-  #last: { snapshot: Snapshot; lines: string[] } | null = null;
+  /** When it was last used, and what `usedAt` was when hibernation was refused and the ring was trimmed (ms since 1970). */
+  #usedAt = Date.now();
+  #refusedAt = 0;
+  #trimmedAt = 0;
+  #last: { snapshot: Snapshot; markSeq: number; lines: string[] } | null = null;
 
   constructor(size: Size, events: OutputEvents) {
     this.#events = events;
-    this.#screen = new Screen(size, events);
+    this.#drawing = new Drawing(this.ring, this.marks, size, events);
   }
 
-  /** Memory of ring and screen (bytes). */
+  /** Whether the terminal is put away. */
+  get isHibernated(): boolean {
+    return this.#drawing?.isHibernated ?? true;
+  }
+
+  /** Memory of ring and screen, with an estimate for a live terminal (bytes). */
   get bytes(): number {
-    return this.ring.bytes + (this.#screen?.bytes ?? this.#last?.snapshot.text.length ?? 0);
+    return this.ring.bytes + (this.#drawing?.bytes ?? this.#last?.snapshot.text.length ?? 0);
   }
 
   append(chunk: Buffer): void {
+    this.#usedAt = Date.now();
     this.ring.append(chunk);
     this.marks.forget(this.ring.start);
     this.#schedule();
@@ -65,13 +85,14 @@ export class Output implements Stream {
 
   /** Books a change of size at the end of what has come. */
   resize(size: Size): void {
+    this.#usedAt = Date.now();
     this.marks.add(this.ring.end, size);
     this.#schedule();
   }
 
   /** What the driver's terminal looks like, for answers to queries. */
   describe(look: { cell?: CellSize | undefined; colours?: Colours | undefined }): void {
-    this.#screen?.describe(look);
+    this.#drawing?.describe(look);
   }
 
   /** The program has ended: `drained` follows. */
@@ -89,24 +110,23 @@ export class Output implements Stream {
 
   /** Draws text above everything that the program will print: the state at position 0. */
   draw(preface: string): void {
-    this.#screen?.draw(Buffer.from(preface));
+    this.#drawing?.drawPreface(preface);
   }
 
   /**
-   * The screen of this moment: what waits is parsed first, so that a viewer never goes back.
+   * The screen of this moment: what waits is drawn first, so that a viewer never goes back.
    * @param scrollback lines above the screen to take along
    */
   snapshot(scrollback?: number): { snapshot: Snapshot; markSeq: number } {
-    this.#parse(Number.POSITIVE_INFINITY);
-    const snapshot = this.#last?.snapshot ?? this.#screen?.snapshot(this.ring.start, scrollback);
-    if (!snapshot) throw new AppError('not_found', 'There is no such session.');
-    return { snapshot, markSeq: this.#appliedMark };
+    if (this.#last) return this.#last;
+    if (!this.#drawing) throw new AppError('not_found', 'There is no such session.');
+    return this.#drawing.snapshot(scrollback);
   }
 
   /** The last lines of scrollback and screen as plain text. */
   lines(count: number): string[] {
-    this.#parse(Number.POSITIVE_INFINITY);
-    return this.#screen?.lines(count) ?? this.#last?.lines.slice(-count) ?? [];
+    this.#usedAt = Date.now();
+    return this.#drawing?.drawAll().lines(count) ?? this.#last?.lines.slice(-count) ?? [];
   }
 
   /** Raw output from `from` on, at most `limit` bytes. @throws AppError `range_not_satisfiable` outside of what is kept */
@@ -121,25 +141,53 @@ export class Output implements Stream {
 
   /** Keeps the last screen of an ended session, and frees the terminal behind it. */
   keepLast(): void {
-    if (!this.#screen) return;
-    this.#screen.finish();
+    if (!this.#drawing) return;
+    const screen = this.#drawing.drawAll();
+    screen.finish();
+    const { snapshot, markSeq } = this.#drawing.snapshot();
     // Nothing follows, so what is not complete stays without effect: the snapshot stands at the end.
-    const snapshot = { ...this.#screen.snapshot(this.ring.start), position: this.ring.end };
-    this.#last = { snapshot, lines: this.#screen.lines(OUTPUT_LINES_MAX) };
+    this.#last = { snapshot: { ...snapshot, position: this.ring.end }, markSeq, lines: screen.lines(OUTPUT_LINES_MAX) };
     this.dispose();
   }
 
-  /** Forgets older raw output: of an ended session that nobody watches, or because memory is short. What is not parsed stays. Gives how much (bytes). */
+  /** Gives back what an idle session does not need, a step at a time. False when there was nothing to do. */
+  rest(now: number): boolean {
+    const idle = now - this.#usedAt;
+    if (idle >= HIBERNATE_MS && this.#refusedAt !== this.#usedAt && !this.isHibernated) {
+      // What cannot be brought back now cannot be until something changes.
+      if (!this.hibernate()) this.#refusedAt = this.#usedAt;
+      return true;
+    }
+    if (idle < TRIM_MS || this.#trimmedAt === this.#usedAt) return false;
+    this.#trimmedAt = this.#usedAt;
+    this.trim();
+    return true;
+  }
+
+  /** Puts the terminal away until something happens. False when it would not come back exactly as it is. */
+  hibernate(): boolean {
+    if (this.isHibernated) return true;
+    if (!this.#drawing?.hibernate()) return false;
+    collectSoon();
+    return true;
+  }
+
+  /**
+   * Gives back raw output that only a viewer who was away for long would want: it gets a snapshot instead.
+   * Gives how much (bytes). What is not drawn yet stays.
+   */
   trim(): number {
-    const { start } = this.ring;
-    this.ring.trim(Math.max(TRIMMED_RING_BYTES, this.ring.end - this.#fed));
-    return this.ring.start - start;
+    const held = this.ring.bytes;
+    this.ring.compact(Math.max(this.#last ? ENDED_RING_BYTES : IDLE_RING_BYTES, this.#drawing?.waiting ?? 0));
+    this.marks.forget(this.ring.start);
+    return held - this.ring.bytes;
   }
 
   dispose(): void {
     clearTimeout(this.#flushTimer);
-    this.#screen?.dispose();
-    this.#screen = null;
+    clearTimeout(this.#settleTimer);
+    this.#drawing?.dispose();
+    this.#drawing = null;
   }
 
   /** At once, so that an echo is not held back; in a flood many small reads become one frame. */
@@ -150,56 +198,52 @@ export class Output implements Stream {
     }
     if (this.#isFlushScheduled) return;
     this.#isFlushScheduled = true;
-    const isPaced = this.#isFlood && performance.now() - this.#flushedAt < FLUSH_INTERVAL_MS;
+    const isPaced = this.#isFlood && performance.now() - this.#flushedAt < this.#flushMs;
     if (!isPaced) setImmediate(() => this.#flush());
-    else this.#flushTimer = setTimeout(() => this.#flush(), FLUSH_INTERVAL_MS);
+    else this.#flushTimer = setTimeout(() => this.#flush(), this.#flushMs);
   }
 
-  /** Viewers first, the screen after: an echo does not wait for the parser. */
+  /** Viewers first, the screen after: an echo does not wait for the emulator. */
   #flush(): void {
     this.#isFlushScheduled = false;
     this.#flushTimer = undefined;
     this.#flushedAt = performance.now();
     this.#isFlood = this.ring.end - this.#flushedTo >= FLOOD_BYTES;
+    this.#flushMs = this.#isFlood ? Math.min(2 * this.#flushMs, FLUSH_MAX_MS) : FLUSH_MIN_MS;
     this.#flushedTo = this.ring.end;
     this.#events.flush();
-    if (!this.#isParseScheduled) this.#parseSlice();
+    if (!this.#isDrawScheduled) this.#draw();
   }
 
-  /** Parses for a while, then lets other sessions have their turn. */
-  #parseSlice(): void {
-    this.#isParseScheduled = false;
-    this.#parse(PARSE_SLICE);
-    const waiting = this.ring.end - this.#fed;
-    if (waiting > PARSE_HIGH && !this.#isPaused && !this.#isClosed) {
+  /** Draws for a while, then lets other sessions have their turn. In a flood only what cannot wait. */
+  #draw(): void {
+    this.#isDrawScheduled = false;
+    if (!this.#drawing) return;
+    const mayWait = (this.#isFlood || this.#settleTimer !== undefined) && !this.#isClosed;
+    const isBehind = mayWait ? this.#drawing.drawNeeded() : this.#drawing.drawSome();
+    const { waiting } = this.#drawing;
+    if (isBehind && waiting > BEHIND_HIGH && !this.#isPaused && !this.#isClosed) {
       this.#isPaused = true;
       this.#events.pause(true);
-    } else if (waiting < PARSE_LOW) {
+    } else if (!isBehind || waiting < BEHIND_LOW) {
       this.resume();
     }
-    if (waiting > 0 && this.#screen) {
-      this.#isParseScheduled = true;
-      setImmediate(() => this.#parseSlice());
+    if (isBehind) {
+      this.#isDrawScheduled = true;
+      setImmediate(() => this.#draw());
     } else if (this.#isClosed) {
       this.#events.drained();
+    } else if (waiting > 0) {
+      this.#settleLater();
     }
   }
 
-  /** Feeds the screen, with each change of size at its position. */
-  #parse(bytesMax: number): void {
-    if (!this.#screen) return;
-    const until = Math.min(this.ring.end, this.#fed + bytesMax);
-    for (;;) {
-      const mark = this.marks.after(this.#appliedMark);
-      if (mark && mark.position <= this.#fed) {
-        this.#screen.resize(mark);
-        this.#appliedMark = mark.seq;
-        continue;
-      }
-      const end = Math.min(until, mark?.position ?? until);
-      if (end <= this.#fed) return;
-      for (const slice of this.ring.slices(this.#fed, end)) this.#screen.write(slice);
-      this.#fed = end;
-    }
+  #settleLater(): void {
+    const { end } = this.ring;
+    this.#settleTimer ??= setTimeout(() => {
+      this.#settleTimer = undefined;
+      this.#isFlood = this.ring.end - end >= FLOOD_BYTES;
+      if (!this.#isDrawScheduled) this.#draw();
+    }, SETTLE_MS);
   }
 }

@@ -27,7 +27,7 @@ function run(script: string, onStart: (pty: Pty) => void = () => undefined): Pro
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     const pty = start(script, {
-      data: (chunk) => chunks.push(chunk),
+      data: (chunk) => chunks.push(Buffer.from(chunk)),
       exit: (code) => resolve({ output: Buffer.concat(chunks), code }),
     });
     onStart(pty);
@@ -127,7 +127,7 @@ describe('Pty', () => {
     const chunks: Buffer[] = [];
     const pty = start(
       'stty size; read x; stty size; sleep 30',
-      { data: (chunk) => chunks.push(chunk), exit: () => undefined },
+      { data: (chunk) => chunks.push(Buffer.from(chunk)), exit: () => undefined },
       { cols: 132, rows: 43 },
     );
     await vi.waitFor(() => expect(Buffer.concat(chunks).toString()).toContain('43 132'), 5000);

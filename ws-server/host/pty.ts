@@ -4,13 +4,20 @@
  * Both are private to node-pty, whose version is pinned; `pty.test.ts` proves that nothing is lost.
  */
 import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync, readSync, writeSync } from 'node:fs';
+import type { ConnectOpts, SocketConstructorOpts } from 'node:net';
 import { ReadStream } from 'node:tty';
 import * as nodePty from 'node-pty';
 import { AppError } from '@/lib/protocol/errors';
 import type { Size } from '@/lib/protocol/wire';
 import type { Launch } from '@/ws-server/link';
 
-const READ_BYTES = 64 * 1024;
+/**
+ * The kernel hands out at most 4,095 bytes of a terminal at once. With a buffer of that size a read that fills it is followed by the
+ * next one without a wait in between.
+ */
+const READ_BYTES = 4095;
+/** Every read of every pty goes through it: what it holds is taken at once. */
+const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
 /** Waiting for a program that does not read its input: from 1 ms doubling to 20 ms. */
 const WRITE_RETRY_MAX_MS = 20;
 
@@ -34,10 +41,7 @@ type NativePty = {
 // node-pty exports its native module without a type.
 const { native } = nodePty as unknown as { native: NativePty };
 
-/** A stream's handle, which must stop polling before its descriptor is read directly. */
-type WithHandle = { _handle: { readStop(): void } | null };
-
-/** What a pty tells: output in order, then the exit, exactly once. */
+/** What a pty tells: output in order, then the exit, exactly once. A chunk is valid during the call only. */
 export type PtyEvents = { data: (chunk: Buffer) => void; exit: (code: number, signal: number) => void };
 
 const CLOSING_SHELLS = ['/bin/bash', '/usr/bin/bash', '/bin/zsh', '/usr/bin/zsh', '/usr/local/bin/bash'];
@@ -127,9 +131,19 @@ export class Pty {
         closeSync(fd);
       },
     );
-    this.#stream = new ReadStream(fd);
-    this.#stream.on('data', events.data);
+    // `onread` is an option of every socket; the types of terminals leave it out.
+    const options: SocketConstructorOpts & ConnectOpts = {
+      onread: {
+        buffer: readBuffer,
+        callback: (length) => {
+          events.data(readBuffer.subarray(0, length));
+          return true;
+        },
+      },
+    };
+    this.#stream = new ReadStream(fd, options);
     this.#stream.on('error', () => this.#stream.pause()); // the exit path reads what is left and reports the end
+    this.#stream.resume();
   }
 
   /** Bytes of input that the program has not taken yet. */
@@ -201,11 +215,8 @@ export class Pty {
     this.#isClosed = true;
     const { data } = this.#events;
     const stream = this.#stream;
-    stream.off('data', data);
+    // It polls no more: the descriptor may be read directly.
     stream.pause();
-    for (let chunk = stream.read(); chunk !== null; chunk = stream.read()) data(chunk);
-    // The one way to take the descriptor away from libuv without closing it.
-    (stream as unknown as WithHandle)._handle?.readStop();
     this.#drain(data);
     clearTimeout(this.#retryTimer);
     this.#queue = [];
@@ -216,12 +227,11 @@ export class Pty {
   }
 
   #drain(data: (chunk: Buffer) => void): void {
-    const buffer = Buffer.allocUnsafe(READ_BYTES);
     for (;;) {
       try {
-        const length = readSync(this.#fd, buffer);
+        const length = readSync(this.#fd, readBuffer);
         if (length === 0) return;
-        data(Buffer.from(buffer.subarray(0, length)));
+        data(readBuffer.subarray(0, length));
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
         if (code === 'EAGAIN' || code === 'EIO') return;

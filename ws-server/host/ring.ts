@@ -67,10 +67,20 @@ export class Ring {
     while (this.#blocks.length > 1 && this.#end - this.start > bytesMax) this.#blocks.shift();
   }
 
+  /** Forgets as `trim` does, and gives back the room that is left in the last block. */
+  compact(bytesMax: number): void {
+    this.trim(bytesMax);
+    const last = this.#blocks.at(-1);
+    if (!last || last.used === last.bytes.length) return;
+    const bytes = Buffer.allocUnsafeSlow(last.used);
+    last.bytes.copy(bytes, 0, 0, last.used);
+    this.#blocks[this.#blocks.length - 1] = { ...last, bytes };
+  }
+
   #room(): Block {
     const last = this.#blocks.at(-1);
     if (last && last.used < last.bytes.length) return last;
-    const size = last ? Math.min(last.bytes.length * 4, BLOCK_BYTES_MAX) : BLOCK_BYTES_MIN;
+    const size = Math.max(BLOCK_BYTES_MIN, Math.min((last?.bytes.length ?? 0) * 4, BLOCK_BYTES_MAX));
     const block = { position: this.#end, bytes: Buffer.allocUnsafeSlow(size), used: 0 };
     this.#blocks.push(block);
     return block;

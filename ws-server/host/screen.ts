@@ -1,11 +1,13 @@
-/** The server-side screen of a session: it parses every byte, answers terminal queries, and gives snapshots. */
-
+/** The server-side screen of a session: it parses output, answers terminal queries, and gives snapshots. */
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import headless, { type Terminal } from '@xterm/headless';
 import { cleanLabel } from '@/lib/protocol/clean-text';
 import { SCROLLBACK_LINES, SNAPSHOT_BYTES_MAX, TITLE_LENGTH_MAX } from '@/lib/protocol/limits';
 import { guardEraseAbove, keepAlternateScreenFlat, WholeCharacters } from '@/lib/protocol/terminal';
 import type { CellSize, Colours, Size } from '@/lib/protocol/wire';
 import { DynamicColours } from './colours';
+import { isSameTerminal } from './same-terminal';
+import type { Cut } from './skim';
 import { serialize } from './snapshot';
 import { UnicodeGraphemesAddon } from './unicode';
 import { internalsOf, PARSER_GROUND, recoverParser } from './xterm-internals';
@@ -18,6 +20,9 @@ const XTVERSION = '\x1bP>|xterm.js(6.0.0)\x1b\\';
 
 /** A snapshot frame's content; `parsed` is the position whose marks are contained in it. */
 export type Snapshot = Size & { position: number; parsed: number; text: Buffer };
+
+/** A screen that is put away: its snapshot, compressed, and what text cannot say. */
+export type SleepingScreen = Omit<Snapshot, 'text'> & { deflated: Uint8Array; continuesAbove: boolean };
 
 /** What a screen tells its session. */
 export type ScreenEvents = {
@@ -73,6 +78,38 @@ export class Screen {
     this.#answerQueries(events.reply);
   }
 
+  /** The screen that was put away, as it was. Nothing is told of what it had told before. */
+  static wake(asleep: SleepingScreen, events: ScreenEvents): Screen {
+    let isAwake = false;
+    const screen = new Screen(asleep, {
+      reply: (text) => isAwake && events.reply(text),
+      title: (title) => isAwake && events.title(title),
+      fault: events.fault,
+    });
+    screen.#write(inflateRawSync(asleep.deflated));
+    const first = internalsOf(screen.terminal).buffers.normal.lines.get(0);
+    if (first) first.isWrapped = asleep.continuesAbove;
+    screen.#position = asleep.parsed;
+    isAwake = true;
+    return screen;
+  }
+
+  /** The screen as it can be put away, or null when a terminal made from it would not be exactly the same. */
+  sleep(): SleepingScreen | null {
+    if (!this.isAtRest) return null;
+    const { text, ...snapshot } = this.snapshot(this.#position);
+    const continuesAbove = internalsOf(this.terminal).buffers.normal.lines.get(0)?.isWrapped === true;
+    // zlib gives a view into a larger block.
+    const asleep = { ...snapshot, deflated: new Uint8Array(deflateRawSync(text)), continuesAbove };
+    const copy = Screen.wake(asleep, { reply: () => undefined, title: () => undefined, fault: () => undefined });
+    const isSame =
+      isSameTerminal(copy.terminal, this.terminal) &&
+      copy.title === this.title &&
+      copy.#colours.snapshot() === this.#colours.snapshot();
+    copy.dispose();
+    return isSame ? asleep : null;
+  }
+
   /** Bytes parsed so far. */
   get position(): number {
     return this.#position;
@@ -108,6 +145,31 @@ export class Screen {
   /** Draws text that is no part of the stream. It must be complete, and come before any output. */
   draw(text: Uint8Array): void {
     this.#write(text);
+  }
+
+  /** Whether the next byte begins a character, and no sequence is under way. */
+  get isAtRest(): boolean {
+    return this.#characters.isWhole && internalsOf(this.terminal)._inputHandler._parser.currentState === PARSER_GROUND;
+  }
+
+  /**
+   * Whether text that scrolls out leaves nothing behind but the pen: it is drawn on the normal screen, all of which scrolls, no
+   * backspace leads to the line above, and no link is open that would have to stay known.
+   */
+  get scrollsPlainly(): boolean {
+    const { buffers, coreService, _inputHandler } = internalsOf(this.terminal);
+    const { active, normal } = buffers;
+    const scrollsWhole = active.scrollTop === 0 && active.scrollBottom === this.terminal.rows - 1;
+    const isLinked = _inputHandler._curAttrData.extended.urlId !== 0;
+    return (
+      this.isAtRest && active === normal && scrollsWhole && !coreService.decPrivateModes.reverseWraparound && !isLinked
+    );
+  }
+
+  /** Goes on behind text that is sure to scroll out, in the first column and with the pen that it left. Only while `scrollsPlainly`. */
+  leaveOut({ position, pen }: Cut): void {
+    this.#write(Buffer.from(`${pen}\r`));
+    this.#position = position;
   }
 
   /** Parses what waits for its rest; the stream has ended. */

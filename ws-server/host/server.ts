@@ -140,15 +140,15 @@ export class HostServer {
   }
 
   /** A gateway that has stopped reading loses its connection, and finds everything again when it comes back. */
-  #sendOrCut(socket: Socket, frame: Uint8Array): void {
-    if (send(socket, frame)) return;
+  #sendOrCut(socket: Socket, ...parts: Uint8Array[]): void {
+    if (send(socket, ...parts)) return;
     this.#log.warn('a connection does not read');
     socket.destroy();
   }
 
   #beginViewer(socket: Socket, { id, epoch, mode }: Extract<ToHost, { link: 'viewer' }>) {
     const sink: ViewerSink = {
-      send: (frame) => this.#sendOrCut(socket, frame),
+      send: (...parts) => this.#sendOrCut(socket, ...parts),
       close: (code) => closeViewer(socket, code),
     };
     const take = (seat: ViewerSeat, frame: Buffer) => {
@@ -199,7 +199,7 @@ export class HostServer {
 }
 
 /** What a viewer can be attached to. */
-type Attachable = Pick<Session, 'attach' | 'detach' | 'type' | 'control'>;
+type Attachable = Pick<Session, 'attach' | 'detach' | 'ack' | 'type' | 'control'>;
 
 type Archived = {
   id: string;
@@ -241,7 +241,7 @@ class ViewerSeat {
         this.#session.type(viewer, decoded.inputSeq, decoded.data);
         return;
       case 'ack':
-        viewer.ack(decoded.position);
+        this.#session.ack(viewer, decoded.position);
         return;
       case 'control':
         if (decoded.message.op === 'attach') throw new AppError('bad_request', 'Already attached.');
@@ -264,9 +264,9 @@ function asLimit(error: unknown): unknown {
 }
 
 /** False when the other side has stopped reading. */
-function send(socket: Socket, frame: Uint8Array): boolean {
+function send(socket: Socket, ...parts: Uint8Array[]): boolean {
   if (socket.destroyed || socket.writableEnded) return true;
-  writeFrame(socket, frame);
+  writeFrame(socket, ...parts);
   return socket.writableLength <= WAITING_BYTES_MAX;
 }
 

@@ -11,6 +11,7 @@ import { InputLog } from './input-log';
 import type { Journal } from './journal';
 import { Life } from './life';
 import { Output } from './output';
+import { Patience } from './patience';
 import { ProcessTree, type TreeOptions } from './process-tree';
 import { Pty } from './pty';
 import { Viewer, type ViewerSink } from './viewer';
@@ -53,6 +54,12 @@ export class Session {
   readonly #createdAt = Date.now();
   readonly #output: Output;
   readonly #audience = new Audience((driver) => this.#driven(driver));
+  readonly #patience = new Patience(
+    () => this.#audience.all(),
+    (isHeld) => this.#hold('viewers', isHeld),
+  );
+  /** Why the pty is not read. */
+  readonly #holds = new Set<'screen' | 'viewers'>();
   readonly #input = new InputLog((client) => this.#audience.hasClient(client));
   readonly #pty: Pty;
   readonly #tree: ProcessTree;
@@ -81,7 +88,7 @@ export class Session {
       title: (text) => this.#titled(text),
       fault: options.onFault,
       flush: () => this.#flushed(),
-      pause: (isPaused) => (isPaused ? this.#pty.pause() : this.#pty.resume()),
+      pause: (isPaused) => this.#hold('screen', isPaused),
       drained: () => this.#ended(),
     });
     if (options.preface) this.#output.draw(options.preface);
@@ -159,6 +166,15 @@ export class Session {
     };
   }
 
+  get isHibernated(): boolean {
+    return this.#output.isHibernated;
+  }
+
+  /** Gives back what an idle session does not need, a step at a time. False when there was nothing to do. */
+  rest(now: number): boolean {
+    return this.#output.rest(now);
+  }
+
   setLabel(label: Label): void {
     this.#label = label;
     if (this.idleness.isPinned && this.idleness.endsAt !== null) this.idleness.use();
@@ -194,8 +210,15 @@ export class Session {
     return viewer;
   }
 
+  /** A viewer has drawn everything up to a position. @throws AppError `bad_request` for one that was never sent */
+  ack(viewer: Viewer, position: number): void {
+    viewer.ack(position);
+    this.#patience.look();
+  }
+
   detach(viewer: Viewer): void {
     if (!this.#audience.remove(viewer)) return;
+    this.#patience.look();
     this.#input.of(viewer.client); // remembered for 10 minutes from now
     if (this.isEnded && this.#audience.size === 0) this.#output.trim();
     this.idleness.use();
@@ -250,6 +273,7 @@ export class Session {
     if (this.#life.isOpen) this.#life.terminate(reason);
     this.#options.onChange();
     this.#output.resume();
+    this.#patience.stop();
     await this.#tree.end();
     if (!this.isEnded) await new Promise<void>((resolve) => this.#endWaiters.push(resolve));
   }
@@ -257,6 +281,7 @@ export class Session {
   /** Lets go of every viewer: the session is gone. */
   dispose(): void {
     clearTimeout(this.#resizeTimer);
+    this.#patience.stop();
     for (const viewer of this.#audience.all()) viewer.sink.close('not_found');
     this.#audience.clear();
     this.#output.dispose();
@@ -279,8 +304,16 @@ export class Session {
     this.idleness.use();
   }
 
+  #hold(reason: 'screen' | 'viewers', isHeld: boolean): void {
+    if (isHeld) this.#holds.add(reason);
+    else this.#holds.delete(reason);
+    if (this.#holds.size > 0) this.#pty.pause();
+    else this.#pty.resume();
+  }
+
   #flushed(): void {
     for (const viewer of this.#audience.all()) viewer.pump();
+    if (!this.#exit) this.#patience.look();
     this.journal?.note();
     this.#options.onChange();
   }

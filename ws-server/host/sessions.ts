@@ -152,7 +152,7 @@ export class Sessions {
         return {
           ...this.#vitals.read(),
           sessions: this.#living,
-          hibernated: 0,
+          hibernated: [...this.#sessions.values()].filter(({ isHibernated }) => isHibernated).length,
           sessionBytes: [...this.#sessions.values()].reduce((sum, { bytes }) => sum + bytes, 0),
           bytesBySession: Object.fromEntries([...this.#sessions.values()].map(({ id, bytes }) => [id, bytes])),
           journalFault: this.#history.fault,
@@ -193,7 +193,7 @@ export class Sessions {
     await Promise.race([this.#history.settle(), sleep(SETTLE_MS, undefined, { ref: false })]);
   }
 
-  /** Ends sessions that are idle for too long, and forgets ended ones that are too old or too many. */
+  /** Called about once a second: ends sessions that are idle for too long, forgets old ended ones, and lets idle ones rest. */
   sweep(now: number = Date.now()): void {
     void this.#idleRule
       .sweep([...this.#sessions.values()].map(({ idleness }) => idleness))
@@ -204,6 +204,16 @@ export class Sessions {
       if (n >= ENDED_MAX || now - session.endedAt > ENDED_KEPT_MS || isUnwanted) this.#forget(session);
     }
     this.#history.sweep(now);
+    this.#rest([...this.#sessions.values()], now);
+  }
+
+  /** Lets idle sessions rest, one at a time: others are served in between. */
+  #rest(sessions: Session[], now: number): void {
+    for (let session = sessions.pop(); session; session = sessions.pop()) {
+      if (!session.rest(now)) continue;
+      setImmediate(() => this.#rest(sessions, now));
+      return;
+    }
   }
 
   get #living(): number {

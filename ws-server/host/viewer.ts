@@ -5,7 +5,7 @@ import {
   type Attach,
   type Event,
   encodeEvent,
-  encodeOutput,
+  encodeOutputHeader,
   encodeSnapshot,
   type Mode,
   type Size,
@@ -19,8 +19,8 @@ const OUTPUT_BYTES_MAX = FRAME_BYTES_MAX - 64;
 
 /** The way to one viewer's socket. */
 export type ViewerSink = {
-  /** Queues a frame of the terminal wire. */
-  send(frame: Uint8Array): void;
+  /** Queues a frame of the terminal wire, given in parts that are not copied and must not change. */
+  send(...parts: Uint8Array[]): void;
   /** Closes the socket with an error code, after what was sent before. */
   close(code: ErrorCode): void;
 };
@@ -65,6 +65,11 @@ export class Viewer {
     return this.#snapshotAt === null && this.#sent === this.#stream.ring.end && this.#acked === this.#sent;
   }
 
+  /** Output that it has not ACKed (bytes). */
+  get behind(): number {
+    return this.#stream.ring.end - this.#acked;
+  }
+
   send(event: Event): void {
     this.sink.send(encodeEvent(event));
   }
@@ -88,7 +93,7 @@ export class Viewer {
 
   /** A viewer more than a window behind jumps to the present. */
   skipIfBehind(): void {
-    if (this.#snapshotAt === null && this.#stream.ring.end - this.#acked > WINDOW_BYTES) this.#skip();
+    if (this.#snapshotAt === null && this.behind > WINDOW_BYTES) this.#skip();
   }
 
   /** @throws AppError `bad_request` for a position that was never sent */
@@ -127,7 +132,7 @@ export class Viewer {
         this.#sent + OUTPUT_BYTES_MAX,
       );
       if (end <= this.#sent) return;
-      this.sink.send(encodeOutput(this.#sent, ...ring.slices(this.#sent, end)));
+      this.sink.send(encodeOutputHeader(this.#sent), ...ring.slices(this.#sent, end));
       this.#sent = end;
       this.#sentMax = Math.max(this.#sentMax, end);
     }

@@ -14,8 +14,16 @@ export type Attributes = {
 /** A cell read through the public API, with the fields behind it. */
 export type Cell = IBufferCell & Attributes;
 
+/** A row: three numbers for each cell, and beside them what does not fit into numbers. */
+export type InternalLine = {
+  isWrapped: boolean;
+  _data: Uint32Array;
+  _combined: Record<number, string | undefined>;
+  _extendedAttrs: Record<number, Attributes['extended'] | undefined>;
+};
+
 export type InternalBuffer = {
-  lines: { length: number };
+  lines: { length: number; get(y: number): InternalLine | undefined };
   x: number;
   y: number;
   ybase: number;
