@@ -143,7 +143,7 @@ describe('hibernation', () => {
     }
   });
 
-  it('S9 an idle session hibernates within 10 s, and keeps at most 64 KiB of raw output after 30 s', async () => {
+  it('S9 H11 an idle session hibernates within 10 s, and keeps at most 64 KiB of raw output after 30 s', async () => {
     const told: string[] = [];
     const flushed = { count: 0 };
     const output = new Output(

@@ -1,6 +1,5 @@
 /** How long a program waits for its viewers: until those that keep up have caught up, and next to never for a slow one. */
 import { RING_BYTES_MAX } from '@/lib/protocol/limits';
-import type { Viewer } from './viewer';
 
 /** A viewer that is so far behind is waited for, until it is no more than that behind (bytes): beyond the ring it would miss output. */
 const BEHIND_BYTES = (RING_BYTES_MAX * 5) / 8;
@@ -9,14 +8,17 @@ const CAUGHT_UP_BYTES = (RING_BYTES_MAX * 3) / 8;
 const WAIT_MS = 250;
 const SLOW_MS = 10_000;
 
+/** A viewer, and the output that it has not ACKed (bytes). */
+type Follower = { readonly behind: number };
+
 export class Patience {
-  readonly #viewers: () => Iterable<Viewer>;
+  readonly #viewers: () => Iterable<Follower>;
   readonly #hold: (isHeld: boolean) => void;
-  readonly #slowUntil = new WeakMap<Viewer, number>();
+  readonly #slowUntil = new WeakMap<Follower, number>();
   #timer: NodeJS.Timeout | undefined;
 
   /** @param hold called when the program is to wait, and when it may go on */
-  constructor(viewers: () => Iterable<Viewer>, hold: (isHeld: boolean) => void) {
+  constructor(viewers: () => Iterable<Follower>, hold: (isHeld: boolean) => void) {
     this.#viewers = viewers;
     this.#hold = hold;
   }
@@ -45,10 +47,10 @@ export class Patience {
     this.stop();
   }
 
-  #late(bytes: number): Viewer[] {
-    const late: Viewer[] = [];
+  #late(bytes: number): Follower[] {
+    const late: Follower[] = [];
     for (const viewer of this.#viewers()) {
-      if (viewer.behind > bytes && (this.#slowUntil.get(viewer) ?? 0) < performance.now()) late.push(viewer);
+      if (viewer.behind > bytes && (this.#slowUntil.get(viewer) ?? 0) <= performance.now()) late.push(viewer);
     }
     return late;
   }

@@ -432,7 +432,7 @@ describe('input', () => {
 
   it('I3 more than 64 KiB that the program does not read is refused with payload_too_large', async () => {
     const at = await open('stty raw -echo; printf ready; sleep 60');
-    const probe = new Probe(at).attach();
+    const probe = new Probe(at).attach({ cursor: { epoch: 1, position: 0 } });
     await until(() => expect(probe.text).toContain('ready'));
     for (let seq = 1; seq <= 8; seq++) probe.input(seq, 'z'.repeat(16_000));
     await until(() => expect(probe.closed).toBe('payload_too_large'));
