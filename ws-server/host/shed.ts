@@ -15,7 +15,7 @@ export async function shed({ stage, ids, sessions, idleRule }: Shedding): Promis
     case 'caches':
       return freed(all.filter(({ isEnded }) => isEnded));
     case 'scrollback':
-      return freed(all.filter(({ idleness }) => idleness.unusedMs >= QUIET_MS));
+      return freed(putAway(all.filter(({ idleness }) => idleness.unusedMs >= QUIET_MS)));
     case 'viewers':
       // A viewer whose cursor falls off the ring gets a gap mark and a snapshot: later, when it reads again.
       return freed(all);
@@ -26,6 +26,12 @@ export async function shed({ stage, ids, sessions, idleRule }: Shedding): Promis
       return { freedBytes: 0, bare: [], ended: await idleRule.endUnused(named) };
     }
   }
+}
+
+/** Their screens become text until something happens; what would not come back exactly stays. */
+function putAway(sessions: readonly Session[]): readonly Session[] {
+  for (const { output } of sessions) output.hibernate();
+  return sessions;
 }
 
 function freed(sessions: readonly Session[]): CallResult<'shed'> {
