@@ -7,7 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { afterEach, expect, it } from 'vitest';
 import { type ArchivedSession, archivedSessionSchema, archiveReplySchema } from '@/lib/protocol/control';
 import { decodeViewerFrame, type ViewerFrame } from '@/lib/protocol/wire';
-import { signal, until } from '@/tests/harness/processes';
+import { isRunning, signal, until } from '@/tests/harness/processes';
 import { type Sidecar, type SidecarOptions, startSidecar } from '@/tests/harness/sidecar';
 import type { Viewer } from '@/tests/harness/viewer';
 import { FrameReader } from '@/ws-server/link';
@@ -36,10 +36,11 @@ async function archived(sidecar: Sidecar, id: string): Promise<ArchivedSession |
   return status === 200 ? archivedSessionSchema.parse(json) : null;
 }
 
-/** Ends every host as the kernel would, once the journals hold a text. */
+/** Ends every host as the kernel would; the pool starts others. */
 async function killHosts(sidecar: Sidecar): Promise<void> {
-  for (const pid of sidecar.hostPids()) signal(pid, 'SIGKILL');
-  await until('the hosts are gone', () => sidecar.hostPids().length === 0, SLOW);
+  const pids = sidecar.hostPids();
+  for (const pid of pids) signal(pid, 'SIGKILL');
+  await until('the hosts are gone', () => !pids.some(isRunning), SLOW);
 }
 
 /** The position that the journal of a session has reached, as long as it lives. */
