@@ -64,7 +64,7 @@ export type RelayOptions = {
 };
 
 /** Every read from every host goes through it: frames are copied out of it at once. */
-const readBuffer = Buffer.allocUnsafeSlow(128 * 1024);
+const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
 const pingSchema = z.object({ op: z.literal('ping'), t: z.number() });
 const TO_HOST: readonly (number | undefined)[] = [FRAME.input, FRAME.ack, FRAME.control];

@@ -31,6 +31,7 @@ export class ArchivedView {
     const stream = {
       ring: new Ring(WINDOW_BYTES, position),
       marks: new SizeMarks(),
+      due: position,
       snapshot: () => ({ snapshot, markSeq: 0 }),
     };
     const viewer = new Viewer({ name: 'v1', mode: 'read', attach }, sink, stream);

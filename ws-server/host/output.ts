@@ -76,6 +76,11 @@ export class Output implements Stream {
     return this.ring.bytes + (this.#drawing?.bytes ?? this.#last?.snapshot.text.length ?? 0);
   }
 
+  /** The position up to which output is passed on to viewers. */
+  get due(): number {
+    return this.#flushedTo;
+  }
+
   append(chunk: Buffer): void {
     this.#usedAt = Date.now();
     this.ring.append(chunk);

@@ -12,10 +12,10 @@ import type { Size } from '@/lib/protocol/wire';
 import type { Launch } from '@/ws-server/link';
 
 /**
- * The kernel hands out at most 4,095 bytes of a terminal at once. With a buffer of that size a read that fills it is followed by the
- * next one without a wait in between.
+ * More than the kernel hands out of a terminal at once, which is 4 KiB as a rule: a read that filled the buffer would be followed
+ * by the next one, up to 32 times, before other sessions get their turn.
  */
-const READ_BYTES = 4095;
+const READ_BYTES = 64 * 1024;
 /** Every read of every pty goes through it: what it holds is taken at once. */
 const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
 /** Waiting for a program that does not read its input: from 1 ms doubling to 20 ms. */

@@ -25,8 +25,8 @@ export type ViewerSink = {
   close(code: ErrorCode): void;
 };
 
-/** The stream that viewers are cursors of. */
-export type Stream = { ring: Ring; marks: SizeMarks; snapshot(): { snapshot: Snapshot; markSeq: number } };
+/** The stream that viewers are cursors of, and the position up to which it is passed on: what came since is still gathered. */
+export type Stream = { ring: Ring; marks: SizeMarks; due: number; snapshot(): { snapshot: Snapshot; markSeq: number } };
 
 export class Viewer {
   readonly name: string;
@@ -113,7 +113,7 @@ export class Viewer {
 
   /** Sends what the window allows: output, and changes of size where they stand in it. */
   pump(): void {
-    const { ring, marks } = this.#stream;
+    const { ring, marks, due } = this.#stream;
     while (this.#snapshotAt === null) {
       if (this.#sent < ring.start) {
         this.#skip();
@@ -125,12 +125,11 @@ export class Viewer {
         this.send({ event: 'resized', cols: mark.cols, rows: mark.rows, position: mark.position });
         continue;
       }
-      const end = Math.min(
-        ring.end,
-        mark?.position ?? ring.end,
-        this.#acked + WINDOW_BYTES,
-        this.#sent + OUTPUT_BYTES_MAX,
-      );
+      const waiting = Math.min(due, mark?.position ?? due) - this.#sent;
+      const room = this.#acked + WINDOW_BYTES - this.#sent;
+      // More room comes with the ACKs of what is on its way. To fill it at once would make small frames, and those small room.
+      if (waiting > room && room < OUTPUT_BYTES_MAX) return;
+      const end = this.#sent + Math.min(waiting, OUTPUT_BYTES_MAX);
       if (end <= this.#sent) return;
       this.sink.send(encodeOutputHeader(this.#sent), ...ring.slices(this.#sent, end));
       this.#sent = end;
