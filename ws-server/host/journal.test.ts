@@ -74,6 +74,7 @@ function recorded({ epoch = 1, bytesMax = 10_000_000, id = newId('session'), fac
     flush: () => journal.note(),
     pause: () => undefined,
     drained: () => undefined,
+    unwritten: () => journal.waiting,
   });
   const faults: unknown[] = [];
   const journal = new Journal({
@@ -372,6 +373,20 @@ describe('a journal', () => {
     if (!rebuilt) throw new Error('no screen');
     expect(dumpTerminal(screenOf(rebuilt.snapshot).terminal)).toEqual(dumpTerminal(played(all).terminal));
     await expect(reader.read(0, 10)).rejects.toMatchObject({ details: { start: reader.start } });
+  });
+
+  it('J14 output that is not written yet is not given back, of a living session and of one that has ended', async () => {
+    for (const isEnded of [false, true]) {
+      const { output, journal, path } = recorded();
+      const printed = numbered(0, 20_000);
+      output.append(printed);
+      if (isEnded) output.keepLast();
+      output.trim();
+      await (isEnded ? journal.end(EXIT) : journal.flush());
+      const kept = await (await readerOf(path)).read(0, printed.length);
+      expect(kept.equals(printed), `${kept.length} of ${printed.length} bytes are kept`).toBe(true);
+      expect(output.trim()).toBeGreaterThan(0);
+    }
   });
 
   it('J6 the next epoch replaces the segments of the older one', async () => {

@@ -94,6 +94,11 @@ export class Journal {
     return this.#options.directory;
   }
 
+  /** Output that is still to be written (bytes); 0 when it cannot be, so that nobody keeps it for that. */
+  get waiting(): number {
+    return this.#isClosed || this.#fault !== null ? 0 : this.#options.source.ring.end - this.#cursor;
+  }
+
   /** There is something new. Cheap, and may come often. */
   note(): void {
     if (this.#isClosed) return;

@@ -38,6 +38,8 @@ export type OutputEvents = ScreenEvents & {
   pause: (isPaused: boolean) => void;
   /** After `close`: everything is parsed. */
   drained: () => void;
+  /** Output at the end that is still to be written down (bytes). */
+  unwritten: () => number;
 };
 
 export class Output implements Stream {
@@ -179,11 +181,12 @@ export class Output implements Stream {
 
   /**
    * Gives back raw output that only a viewer who was away for long would want: it gets a snapshot instead.
-   * Gives how much (bytes). What is not drawn yet stays.
+   * Gives how much (bytes). What is not drawn or not written down yet stays.
    */
   trim(): number {
     const held = this.ring.bytes;
-    this.ring.compact(Math.max(this.#last ? ENDED_RING_BYTES : IDLE_RING_BYTES, this.#drawing?.waiting ?? 0));
+    const waiting = Math.max(this.#drawing?.waiting ?? 0, this.#events.unwritten());
+    this.ring.compact(this.#last ? ENDED_RING_BYTES : IDLE_RING_BYTES, this.ring.end - waiting);
     this.marks.forget(this.ring.start);
     return held - this.ring.bytes;
   }

@@ -32,6 +32,17 @@ describe('Ring', () => {
     expect(() => ring.slices(0, 10)).toThrow(RangeError);
   });
 
+  it('H11 gives back all but the last bytes, and nothing from a position on', () => {
+    const ring = new Ring(512 * KIB);
+    fill(ring, 0, 300_000);
+    ring.compact(64 * KIB, 150_000);
+    expect(ring.start).toBeGreaterThan(0);
+    expect(ring.start).toBeLessThanOrEqual(150_000);
+    ring.compact(64 * KIB, ring.end);
+    expect(ring.end - ring.start).toBeLessThanOrEqual(64 * KIB);
+    expect(ring.bytes).toBe(ring.end - ring.start);
+  });
+
   it('slices stay what they were while the ring goes on', () => {
     const ring = new Ring(64 * KIB);
     fill(ring, 0, 1000);

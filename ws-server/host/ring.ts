@@ -46,7 +46,7 @@ export class Ring {
       offset += taken;
       this.#end += taken;
     }
-    this.trim(this.#bytesMax);
+    this.#trim(this.#bytesMax, this.#end);
   }
 
   /** The bytes from `from` up to `to` as slices without copies; both must be held. */
@@ -62,19 +62,23 @@ export class Ring {
     return result;
   }
 
-  /** Forgets all but about the last `bytesMax` bytes: whole blocks only. */
-  trim(bytesMax: number): void {
-    while (this.#blocks.length > 1 && this.#end - this.start > bytesMax) this.#blocks.shift();
-  }
-
-  /** Forgets as `trim` does, and gives back the room that is left in the last block. */
-  compact(bytesMax: number): void {
-    this.trim(bytesMax);
+  /** Forgets all but the last `bytesMax` bytes, and nothing from `keepFrom` on; gives back the room that is left in the last block. */
+  compact(bytesMax: number, keepFrom: number): void {
+    this.#trim(bytesMax, keepFrom);
     const last = this.#blocks.at(-1);
     if (!last || last.used === last.bytes.length) return;
     const bytes = Buffer.allocUnsafeSlow(last.used);
     last.bytes.copy(bytes, 0, 0, last.used);
     this.#blocks[this.#blocks.length - 1] = { ...last, bytes };
+  }
+
+  /** Whole blocks only. */
+  #trim(bytesMax: number, keepFrom: number): void {
+    while (this.#end - this.start > bytesMax) {
+      const next = this.#blocks[1];
+      if (!next || next.position > keepFrom) return;
+      this.#blocks.shift();
+    }
   }
 
   #room(): Block {

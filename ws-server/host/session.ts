@@ -90,6 +90,7 @@ export class Session {
       flush: () => this.#flushed(),
       pause: (isPaused) => this.#hold('screen', isPaused),
       drained: () => this.#ended(),
+      unwritten: () => this.journal?.waiting ?? 0,
     });
     if (options.preface) this.#output.draw(options.preface);
     const env = { ...options.launch.env, PWD: options.directory.path, HOLDFAST_HOST: options.mark };
@@ -220,7 +221,7 @@ export class Session {
     if (!this.#audience.remove(viewer)) return;
     this.#patience.look();
     this.#input.of(viewer.client); // remembered for 10 minutes from now
-    if (this.isEnded && this.#audience.size === 0) this.#output.trim();
+    if (this.isEnded) this.#trimUnwatched();
     this.idleness.use();
     this.#viewersChanged();
   }
@@ -348,13 +349,18 @@ export class Session {
     if (this.isEnded) return;
     this.#output.keepLast();
     this.#life.become('ended');
-    if (this.#exit) void this.journal?.end({ exit: this.#exit, lastActivity: this.#lastActivity });
+    const written = this.#exit && this.journal?.end({ exit: this.#exit, lastActivity: this.#lastActivity });
+    void written?.then(() => this.#trimUnwatched());
     this.#tree.release();
     this.#audience.stopDriving();
     this.#options.onEnd();
     clearTimeout(this.#resizeTimer);
     for (const viewer of this.#audience.all()) this.#dismiss(viewer);
     for (const wake of this.#endWaiters) wake();
+    this.#trimUnwatched();
+  }
+
+  #trimUnwatched(): void {
     if (this.#audience.size === 0) this.#output.trim();
   }
 
