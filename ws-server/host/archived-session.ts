@@ -3,14 +3,11 @@ import type { ArchivedSession } from '@/lib/protocol/control';
 import { AppError } from '@/lib/protocol/errors';
 import { WINDOW_BYTES } from '@/lib/protocol/limits';
 import { type Attach, type Control, type Mode, WIRE_REVISION } from '@/lib/protocol/wire';
+import { dismiss } from './dismiss';
 import { Ring } from './ring';
 import { SizeMarks } from './size-marks';
 import type { Rebuilt } from './tape';
 import { Viewer, type ViewerSink } from './viewer';
-
-const DRAIN_POLL_MS = 25;
-/** A viewer that does not ACK the screen is let go after this (ms). */
-const DRAIN_MS = 10_000;
 
 /** Serves viewers as an ended session of a host does. */
 export class ArchivedView {
@@ -55,7 +52,7 @@ export class ArchivedView {
     const from = attach.cursor?.position;
     if (from !== undefined) viewer.send({ event: 'gap', from, to: Math.max(from, position) });
     viewer.startWith(stream.snapshot());
-    this.#finish(viewer);
+    dismiss(viewer, this.#facts.exit, () => this.#viewers.has(viewer));
     return viewer;
   }
 
@@ -74,20 +71,5 @@ export class ArchivedView {
 
   control(viewer: Viewer, message: Control): void {
     if (message.op === 'ping') viewer.send({ event: 'pong', t: message.t, gateway: 0, host: 0 });
-  }
-
-  #finish(viewer: Viewer): void {
-    const deadline = Date.now() + DRAIN_MS;
-    const finish = () => {
-      if (!this.#viewers.has(viewer)) return;
-      if (!viewer.isDrained && Date.now() < deadline) {
-        setTimeout(finish, DRAIN_POLL_MS);
-        return;
-      }
-      const { code, signal, reason } = this.#facts.exit;
-      viewer.send({ event: 'exit', code, signal, ...(reason && { reason }) });
-      viewer.sink.close('session_ended');
-    };
-    finish();
   }
 }
