@@ -46,9 +46,19 @@ export class Archive {
     const sessions: ArchivedSession[] = [];
     for (let start = 0; start < ids.length; start += READ_AT_ONCE) {
       const batch = ids.slice(start, start + READ_AT_ONCE);
-      for (const found of await Promise.all(batch.map((id) => this.find(id)))) if (found) sessions.push(found);
+      for (const found of await Promise.all(batch.map((id) => this.#findReadable(id)))) if (found) sessions.push(found);
     }
     return sessions;
+  }
+
+  /** As `find`; a journal that cannot be read hides no other. */
+  async #findReadable(id: string): Promise<ArchivedSession | null> {
+    try {
+      return await this.find(id);
+    } catch (err) {
+      this.#log.warn({ err, session: id }, 'a journal could not be read');
+      return null;
+    }
   }
 
   /** A session that is over: its journal says so, or its host does not run any more. Null for any other. */

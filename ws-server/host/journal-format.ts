@@ -109,6 +109,7 @@ export const encode = {
   end: (key: number, end: End) => record(key, KIND.end, 0, [Buffer.from(JSON.stringify(end))]),
 } as const;
 
+/** The record, null for one of a later version. @throws for a payload that is not what its kind has */
 function decode(kind: number, flags: number, payload: Buffer): JournalRecord | null {
   if (kind === KIND.meta) return { kind: 'meta', meta: metaSchema.parse(JSON.parse(payload.toString())) };
   if (kind === KIND.end) return { kind: 'end', ...endSchema.parse(JSON.parse(payload.toString())) };
@@ -151,8 +152,13 @@ export function decodeRecords(bytes: Buffer, key: number): { records: JournalRec
     }
     if (isDamaged) damaged += 1;
     isDamaged = false;
-    const decoded = decode(bytes[offset + 4] ?? 0, bytes[offset + 5] ?? 0, bytes.subarray(offset + HEADER_BYTES, end));
-    if (decoded) records.push(decoded);
+    try {
+      const payload = bytes.subarray(offset + HEADER_BYTES, end);
+      const decoded = decode(bytes[offset + 4] ?? 0, bytes[offset + 5] ?? 0, payload);
+      if (decoded) records.push(decoded);
+    } catch {
+      damaged += 1; // written whole by something else than this version: one record of a journal must not hide the others
+    }
     offset = end;
   }
   return { records, damaged };

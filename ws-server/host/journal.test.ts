@@ -1,5 +1,6 @@
 import {
   closeSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -146,6 +147,12 @@ describe('records', () => {
       const isInLast = offset >= (starts.at(-1) ?? 0);
       expect([left.length, damaged], `flipped at ${offset}`).toEqual([records.length - 1, isInLast ? 0 : 1]);
     }
+  });
+
+  it('J1 a whole record that makes no sense is passed over and counted', () => {
+    const odd = Buffer.concat(encode.meta(KEY, meta({ epoch: 1.5 })));
+    const { records: left, damaged } = decodeRecords(Buffer.concat([odd, ...records]), KEY);
+    expect([left.length, damaged]).toEqual([records.length, 1]);
   });
 
   it('J1 output that looks like a record of another segment is output', () => {
@@ -416,6 +423,7 @@ describe('the archive', () => {
     const crashed = await journalled(meta({ writer: gone }), false);
     const rebooted = await journalled(meta({ writer: { ...gone, bootId: 'another' } }), false);
     await journalled(meta(), false);
+    mkdirSync(join(directory, newId('session'), '1.1.0.00000001.log'), { recursive: true }); // not readable as a file
     const listed = new Map((await archive().list()).map(({ id, exit }) => [id, exit]));
     expect([...listed.keys()].sort()).toEqual([ended, crashed, rebooted].sort());
     expect(listed.get(ended)).toEqual(EXIT.exit);
