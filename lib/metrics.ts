@@ -173,6 +173,12 @@ export const METRICS = {
     labels: ['host'],
     help: 'Mistakes of ours that one host survived',
   },
+  holdfast_host_collections_total: {
+    type: 'counter',
+    at: ['gateway'],
+    labels: ['host'],
+    help: 'Garbage collections that one host has asked for',
+  },
   holdfast_host_journal_fault: {
     type: 'gauge',
     at: ['gateway'],

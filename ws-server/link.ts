@@ -80,6 +80,8 @@ export const CALLS = {
       bytesIn: z.number(),
       bytesOut: z.number(),
       errors: z.number(),
+      /** Garbage collections that the host has asked for; hosts before this version do not tell. */
+      collections: z.number().optional(),
       /** Why the journal cannot be written at the moment, or null. */
       journalFault: z.string().nullable(),
     }),

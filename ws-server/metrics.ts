@@ -135,6 +135,10 @@ export class GatewayMetrics implements RelayMeter {
       each((beat) => beat.errors),
     );
     metrics.set(
+      'holdfast_host_collections_total',
+      each((beat) => beat.collections ?? 0),
+    );
+    metrics.set(
       'holdfast_host_journal_fault',
       each((beat) => (beat.journalFault === null ? 0 : 1)),
     );

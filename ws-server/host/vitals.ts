@@ -2,6 +2,7 @@
 
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { monotonicMs } from '@/ws-server/link';
+import { countCollections } from './collect';
 
 /** How often the event loop is looked at (ms). The histogram counts this interval in, so that it is taken off again. */
 const RESOLUTION_MS = 50;
@@ -30,6 +31,7 @@ export class Vitals {
     bytesIn: number;
     bytesOut: number;
     errors: number;
+    collections: number;
   } {
     const { user, system } = process.cpuUsage();
     const loopLagMs = Math.max(0, Math.round(this.#delay.max / 1e6 - RESOLUTION_MS));
@@ -44,6 +46,7 @@ export class Vitals {
       bytesIn: this.bytesIn,
       bytesOut: this.bytesOut,
       errors: this.errors,
+      collections: countCollections(),
     };
   }
 }
