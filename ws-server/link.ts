@@ -28,7 +28,7 @@ export const LINK_REVISION = 2;
 /** First byte of a LINK frame; the other types are those of the terminal wire. */
 export const LINK_FRAME = 0xf0;
 /** Largest frame on the link (bytes): a page of history, which is a snapshot and 4 MiB of output in base64. */
-const LINK_FRAME_BYTES_MAX = 3 * SNAPSHOT_BYTES_MAX;
+export const LINK_FRAME_BYTES_MAX = 3 * SNAPSHOT_BYTES_MAX;
 /** Most bytes that one `read` call returns. */
 export const READ_BYTES_MAX = 1024 * 1024;
 

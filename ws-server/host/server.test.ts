@@ -24,6 +24,8 @@ import {
   LINK_FRAME,
   LINK_REVISION,
   monotonicMs,
+  type ToGateway,
+  type ToHost,
   toGatewaySchema,
   writeFrame,
 } from '@/ws-server/link';
@@ -208,6 +210,31 @@ describe('what gateways are told', () => {
     expect(await greet(1)).toBe(1);
     expect(await greet(LINK_REVISION)).toBe(LINK_REVISION);
     expect(await greet(LINK_REVISION + 5)).toBe(LINK_REVISION);
+  });
+
+  it('B14 an answer that the link does not take is refused, and the connection stays', async () => {
+    const socket = connect(socketPath);
+    sockets.add(socket);
+    const answers: ToGateway[] = [];
+    const reader = new FrameReader((frame) => answers.push(decodeLinkFrame(frame, toGatewaySchema)));
+    socket.on('data', (chunk) => reader.push(chunk));
+    const call = (n: number, args: ToHost) => {
+      writeFrame(socket, encodeLinkFrame(args));
+      return vi.waitFor(() => {
+        const answer = answers.find((each) => 'n' in each && each.n === n);
+        if (!answer) throw new Error('no answer');
+        return answer;
+      }, WAIT);
+    };
+    writeFrame(socket, encodeLinkFrame({ link: 'control', revision: LINK_REVISION }));
+    await vi.waitFor(() => expect(answers).toHaveLength(1), WAIT);
+    const label = { note: 'x'.repeat(7_000_000) };
+    const opened = [await open('read line', { label }), await open('read line', { label })];
+    const answer = await call(1, { link: 'call', n: 1, call: 'list', args: {} });
+    expect(answer).toMatchObject({ link: 'failure', error: { code: 'payload_too_large' } });
+    expect(await call(2, { link: 'call', n: 2, call: 'beat', args: {} })).toMatchObject({ link: 'reply' });
+    for (const at of opened) await host.sessions.call('end', { ...at, forget: true });
+    socket.destroy();
   });
 
   it('B13 a beat counts sessions, bytes, memory and time, and the worst delay since the last one', async () => {

@@ -10,6 +10,7 @@ import {
   decodeLinkFrame,
   encodeLinkFrame,
   FrameReader,
+  LINK_FRAME_BYTES_MAX,
   LINK_REVISION,
   type ToGateway,
   type ToHost,
@@ -128,7 +129,10 @@ export class HostServer {
   async #answer(socket: Socket, { n, call, args }: Extract<ToHost, { link: 'call' }>): Promise<void> {
     try {
       const result = await this.sessions.call(call, args);
-      this.#sendOrCut(socket, encodeLinkFrame({ link: 'reply', n, result }));
+      const frame = encodeLinkFrame({ link: 'reply', n, result });
+      // The gateway would cut the connection, and with it every other call.
+      if (frame.length > LINK_FRAME_BYTES_MAX) throw new AppError('payload_too_large', 'The answer is too long.');
+      this.#sendOrCut(socket, frame);
     } catch (thrown) {
       const error = asLimit(thrown);
       if (!(error instanceof AppError)) {
