@@ -80,7 +80,7 @@ export class Output implements Stream {
 
   /** The position up to which output is passed on to viewers. */
   get due(): number {
-    return this.#flushedTo;
+    return this.#isClosed ? this.ring.end : this.#flushedTo;
   }
 
   append(chunk: Buffer): void {
