@@ -1,6 +1,6 @@
 /** What is left of sessions: after their end, after kill -9 of their host, after a restart. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -146,15 +146,26 @@ it.each(['memory', 'off'])(
   60_000,
 );
 
-it('J11 ephemeral sessions leave nothing in the data directory', async () => {
-  const sidecar = await start({ env: { HOLDFAST_EPHEMERAL: '1' } });
-  const viewer = await sidecar.connect(await sidecar.openSession());
-  await viewer.attach();
-  await run(viewer, 'echo some-$((1+1))', 'some-2');
-  await viewer.line('exit');
-  await viewer.closed;
-  expect(existsSync(join(sidecar.dataDir, 'journal'))).toBe(false);
-});
+it.each([{ HOLDFAST_EPHEMERAL: '1' }, { HOLDFAST_HISTORY: 'memory' }, { HOLDFAST_HISTORY: 'off' }])(
+  'J11 with %o nothing that a program printed is on disk, and only `off` forgets the screen',
+  async (env) => {
+    const sidecar = await start({ env });
+    const session = await sidecar.openSession();
+    const viewer = await sidecar.connect(session);
+    await viewer.attach();
+    await run(viewer, 'echo some-$((1+1))', 'some-2');
+    await viewer.line('exit');
+    await viewer.closed;
+    const lines = async () => (await sidecar.control('GET', `/v1/sessions/${session.id}/lines`)).status;
+    const isKept = env.HOLDFAST_HISTORY === 'memory';
+    await until('the screen is kept or forgotten', async () => (await lines()) === (isKept ? 200 : 404), SLOW);
+    const names = readdirSync(sidecar.dataDir, { recursive: true, encoding: 'utf8' });
+    const files = names.map((name) => join(sidecar.dataDir, name)).filter((path) => statSync(path).isFile());
+    expect(files.length, 'logs and secrets are there').toBeGreaterThan(0);
+    expect(files.filter((path) => readFileSync(path, 'utf8').includes('some-2'))).toEqual([]);
+    expect(existsSync(join(sidecar.dataDir, 'journal'))).toBe(false);
+  },
+);
 
 it('J4 history of a living session, page by page, is its raw output, far beyond the ring', async () => {
   const sidecar = await start();
