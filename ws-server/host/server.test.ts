@@ -481,6 +481,22 @@ describe('input', () => {
 });
 
 describe('size', () => {
+  it('Z5 of many sizes at once few are applied, at most 20 in a second, and the last one is', async () => {
+    const at = await open('read x; stty size; read x');
+    const viewer = new Probe(at).attach({ cols: 100, rows: 30 });
+    await until(() => expect(viewer.snapshots).toHaveLength(1));
+    const startedAt = performance.now();
+    for (let n = 1; n <= 60; n++) {
+      viewer.control({ op: 'resize', cols: 100 + n, rows: 30 });
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await until(() => expect(viewer.all('resized').at(-1)).toMatchObject({ cols: 160, rows: 30 }));
+    const spans = Math.ceil((performance.now() - startedAt) / 50);
+    expect(viewer.all('resized').filter(({ cols }) => cols > 100).length).toBeLessThanOrEqual(spans + 1);
+    viewer.input(1, '\n');
+    await until(() => expect(viewer.text).toContain('30 160'));
+  });
+
   it('Z1 Z2 Z3 the first drives, then who types; joining never resizes; leaving hands over', async () => {
     const at = await open('while read x; do stty size; done');
     const first = new Probe(at).attach({ cols: 100, rows: 30 });
