@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { mayReadMetrics } from './metrics-access';
+import { isNearUrl, mayReadMetrics } from './metrics-access';
 
 const TOKEN = 'a-token-of-some-length';
 
 function may(peer: string | null, headers: Record<string, string> = {}, token: string | undefined = TOKEN): boolean {
   const all: Record<string, string> = { host: '127.0.0.1:4001', ...headers };
-  return mayReadMetrics({ header: (name) => all[name], peer, tokens: [token] });
+  return mayReadMetrics({ header: (name) => all[name], peer, isPublic: false, tokens: [token] });
 }
 
 test.each([
@@ -39,6 +39,16 @@ test.each(['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'cf-
     expect(may('127.0.0.1', { [name]: '127.0.0.1', authorization: `Bearer ${TOKEN}` })).toBe(true);
   },
 );
+
+test('A8 a server with a public address asks everybody for the token: a proxy may be the peer and name itself as Host', () => {
+  const request = { peer: '127.0.0.1', isPublic: true, tokens: [TOKEN] };
+  const headers: Record<string, string> = { host: '127.0.0.1:4001' };
+  expect(mayReadMetrics({ ...request, header: (name) => headers[name] })).toBe(false);
+  headers['authorization'] = `Bearer ${TOKEN}`;
+  expect(mayReadMetrics({ ...request, header: (name) => headers[name] })).toBe(true);
+  expect(isNearUrl('ws://127.0.0.1:4001')).toBe(true);
+  expect(isNearUrl('wss://shells.example.org')).toBe(false);
+});
 
 test('A8 a tunnel that adds nothing is known by the Host that was asked for', () => {
   expect(may('127.0.0.1', { host: 'shells.example.org' })).toBe(false);

@@ -25,6 +25,8 @@ export type MetricsRequest = {
   header(name: string): string | null | undefined;
   /** The address at the other end of the connection; null where it cannot be known, and then only a token counts. */
   peer: string | null;
+  /** Whether browsers reach this server under a public address, so that a proxy in front of it is the peer of everybody. */
+  isPublic: boolean;
   /** Tokens that are good here. */
   tokens: readonly (string | undefined)[];
 };
@@ -32,6 +34,11 @@ export type MetricsRequest = {
 function isNear(address: string): boolean {
   const family = isIP(address);
   return family !== 0 && NEAR.check(address, family === 4 ? 'ipv4' : 'ipv6');
+}
+
+/** Whether an address that browsers use leads to this machine or its private network only. */
+export function isNearUrl(url: string): boolean {
+  return isNearHost(new URL(url).host);
 }
 
 /** Whether a Host header names this machine or a private address, and not the public name of a tunnel. */
@@ -42,12 +49,12 @@ function isNearHost(host: string): boolean {
 }
 
 /** Whether a request may read the metrics. An `Authorization` header decides alone, wherever it comes from. */
-export function mayReadMetrics({ header, peer, tokens }: MetricsRequest): boolean {
+export function mayReadMetrics({ header, peer, isPublic, tokens }: MetricsRequest): boolean {
   const authorization = header('authorization');
   if (authorization) {
     const given = /^Bearer (\S+)$/i.exec(authorization)?.[1];
     return given !== undefined && tokens.some((token) => token !== undefined && isSameSecret(given, token));
   }
-  if (peer === null || !isNear(peer)) return false;
+  if (isPublic || peer === null || !isNear(peer)) return false;
   return isNearHost(header('host') ?? '') && FORWARDING_HEADERS.every((name) => !header(name));
 }

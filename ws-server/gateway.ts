@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Config } from '@/lib/config';
 import type { Logger } from '@/lib/log';
-import { mayReadMetrics } from '@/lib/metrics-access';
+import { isNearUrl, mayReadMetrics } from '@/lib/metrics-access';
 import type { RevokeRequest } from '@/lib/protocol/control';
 import { closeCode, type ErrorCode, errorPayload, httpStatus } from '@/lib/protocol/errors';
 import { sessionIdSchema } from '@/lib/protocol/ids';
@@ -35,7 +35,7 @@ const UPGRADE_PATH = /^\/v1\/sessions\/([^/?#]+)$/;
 
 /** What the gateway serves with. */
 export type GatewayOptions = {
-  config: Pick<Config, 'host' | 'wsPort' | 'wsHosts' | 'origins' | 'metricsToken'>;
+  config: Pick<Config, 'host' | 'wsPort' | 'wsHosts' | 'origins' | 'publicWsUrl' | 'metricsToken'>;
   instanceId: string;
   pool: Pool;
   metrics: GatewayMetrics;
@@ -186,6 +186,7 @@ export class Gateway {
     const mayRead = mayReadMetrics({
       header: (name) => headers[name]?.toString(),
       peer: socket.remoteAddress ?? null,
+      isPublic: !isNearUrl(this.#options.config.publicWsUrl),
       tokens: [this.#options.config.metricsToken],
     });
     return mayRead

@@ -230,7 +230,7 @@ export function encodeInput(inputSeq: number, data: Uint8Array): Uint8Array<Arra
   return frame;
 }
 
-/** ACK: u64 position up to which the viewer has parsed and rendered. */
+/** ACK: u64 position up to which the viewer has parsed and rendered. One is due whenever half of the window is un-ACKed. */
 export function encodeAck(position: number): Uint8Array<ArrayBuffer> {
   const frame = new Uint8Array(9);
   frame[0] = FRAME.ack;

@@ -31,7 +31,7 @@ export function patternOf(path: string, params: Record<string, string | string[]
  */
 export async function readMetrics(context: Context, headers: Headers): Promise<Response> {
   const tokens = [context.config.metricsToken, context.secrets.machineToken];
-  if (!mayReadMetrics({ header: (name) => headers.get(name), peer: null, tokens })) {
+  if (!mayReadMetrics({ header: (name) => headers.get(name), peer: null, isPublic: true, tokens })) {
     throw new AppError(
       'unauthorized',
       'Metrics need the bearer token of HOLDFAST_METRICS_TOKEN, or the machine token.',

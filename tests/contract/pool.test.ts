@@ -214,7 +214,14 @@ describe('viewers of a host that falls silent', () => {
     const address = `127.0.0.1:${wsPort}`;
     const [key, instanceId] = ['key', 'instance'];
     const gateway = new Gateway({
-      config: { host: '127.0.0.1', wsPort, wsHosts: [address], origins: [], metricsToken: undefined },
+      config: {
+        host: '127.0.0.1',
+        wsPort,
+        wsHosts: [address],
+        origins: [],
+        publicWsUrl: 'ws://127.0.0.1',
+        metricsToken: undefined,
+      },
       instanceId,
       pool,
       metrics: new GatewayMetrics(pool),

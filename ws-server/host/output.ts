@@ -42,10 +42,14 @@ export type OutputEvents = ScreenEvents & {
   unwritten: () => number;
 };
 
+/** What is left of an ended session's screen. */
+type Last = { snapshot: Snapshot; markSeq: number; lines: string[] };
+
 export class Output implements Stream {
   readonly ring = new Ring(RING_BYTES_MAX);
   readonly marks = new SizeMarks();
   readonly #events: OutputEvents;
+  #size: Size;
   #drawing: Drawing | null;
   #isFlushScheduled = false;
   #flushTimer: NodeJS.Timeout | undefined;
@@ -61,10 +65,11 @@ export class Output implements Stream {
   #usedAt = Date.now();
   #refusedAt = 0;
   #trimmedAt = 0;
-  #last: { snapshot: Snapshot; markSeq: number; lines: string[] } | null = null;
+  #last: Last | null = null;
 
   constructor(size: Size, events: OutputEvents) {
     this.#events = events;
+    this.#size = size;
     this.#drawing = new Drawing(this.ring, this.marks, size, events);
   }
 
@@ -93,6 +98,7 @@ export class Output implements Stream {
   /** Books a change of size at the end of what has come. */
   resize(size: Size): void {
     this.#usedAt = Date.now();
+    this.#size = size;
     this.marks.add(this.ring.end, size);
     this.#schedule();
   }
@@ -149,12 +155,24 @@ export class Output implements Stream {
   /** Keeps the last screen of an ended session, and frees the terminal behind it. */
   keepLast(): void {
     if (!this.#drawing) return;
-    const screen = this.#drawing.drawAll();
-    screen.finish();
-    const { snapshot, markSeq } = this.#drawing.snapshot();
-    // Nothing follows, so what is not complete stays without effect: the snapshot stands at the end.
-    this.#last = { snapshot: { ...snapshot, position: this.ring.end }, markSeq, lines: screen.lines(OUTPUT_LINES_MAX) };
+    try {
+      this.#last = this.#lastOf(this.#drawing);
+    } catch (error) {
+      // The session ends all the same, and its output can still be read.
+      this.#events.fault(error);
+      const { end } = this.ring;
+      const snapshot = { ...this.#size, position: end, parsed: end, text: Buffer.alloc(0) };
+      this.#last = { snapshot, markSeq: Number.MAX_SAFE_INTEGER, lines: [] };
+    }
     this.dispose();
+  }
+
+  #lastOf(drawing: Drawing): Last {
+    const screen = drawing.drawAll();
+    screen.finish();
+    const { snapshot, markSeq } = drawing.snapshot();
+    // Nothing follows, so what is not complete stays without effect: the snapshot stands at the end.
+    return { snapshot: { ...snapshot, position: this.ring.end }, markSeq, lines: screen.lines(OUTPUT_LINES_MAX) };
   }
 
   /** Gives back what an idle session does not need, a step at a time. False when there was nothing to do. */
@@ -220,7 +238,17 @@ export class Output implements Stream {
     this.#flushMs = this.#isFlood ? Math.min(2 * this.#flushMs, FLUSH_MAX_MS) : FLUSH_MIN_MS;
     this.#flushedTo = this.ring.end;
     this.#events.flush();
-    if (!this.#isDrawScheduled) this.#draw();
+    if (!this.#isDrawScheduled) this.#drawOrFail();
+  }
+
+  /** A screen that cannot be drawn costs this session its screen, and nothing else. */
+  #drawOrFail(): void {
+    try {
+      this.#draw();
+    } catch (error) {
+      this.#events.fault(error);
+      if (this.#isClosed) this.#events.drained();
+    }
   }
 
   /** Draws for a while, then lets other sessions have their turn. In a flood only what cannot wait. */
@@ -238,7 +266,7 @@ export class Output implements Stream {
     }
     if (isBehind) {
       this.#isDrawScheduled = true;
-      setImmediate(() => this.#draw());
+      setImmediate(() => this.#drawOrFail());
     } else if (this.#isClosed) {
       this.#events.drained();
     } else if (waiting > 0) {
@@ -251,7 +279,7 @@ export class Output implements Stream {
     this.#settleTimer ??= setTimeout(() => {
       this.#settleTimer = undefined;
       this.#isFlood = this.ring.end - end >= FLOOD_BYTES;
-      if (!this.#isDrawScheduled) this.#draw();
+      if (!this.#isDrawScheduled) this.#drawOrFail();
     }, SETTLE_MS);
   }
 }

@@ -65,4 +65,18 @@ describe('Patience', () => {
     patience.stop();
     expect(held.at(-1)).toBe(false);
   });
+
+  it('H10 it waits in vain three times in 10 s at most, whoever comes', () => {
+    const { patience, held, viewers } = follow(FAR);
+    for (let n = 0; n < 8; n++) {
+      patience.look();
+      vi.advanceTimersByTime(250);
+      viewers[0] = { behind: FAR }; // the same one in a new connection
+    }
+    expect(held.filter((isHeld) => isHeld)).toHaveLength(3);
+    vi.advanceTimersByTime(10_000);
+    patience.look();
+    expect(held.at(-1)).toBe(true);
+    patience.stop();
+  });
 });
