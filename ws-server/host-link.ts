@@ -46,6 +46,7 @@ export class HostLink {
   readonly #socket: Socket;
   readonly #listener: HostListener;
   readonly #pending = new Map<number, Pending>();
+  readonly #gone: Promise<void>;
   #calls = 0;
   #revision = LINK_REVISION;
   #failure: Error | null = null;
@@ -55,6 +56,12 @@ export class HostLink {
   private constructor(socketPath: string, listener: HostListener) {
     this.#listener = listener;
     this.#socket = connect(socketPath);
+    this.#gone = new Promise((resolve) => {
+      this.#socket.once('close', () => {
+        this.#closed();
+        resolve();
+      });
+    });
   }
 
   /**
@@ -79,7 +86,11 @@ export class HostLink {
    */
   async call<N extends CallName>(call: N, args: CallArgs<N>, deadlineMs?: number): Promise<CallResult<N>> {
     if (!this.knows(call)) throw new AppError('upgrade_required', `This older pty host does not know "${call}".`);
-    if (this.#socket.destroyed) throw this.#lost();
+    if (this.#socket.destroyed) {
+      // The listener hears of the loss first, so that whoever gets this error finds it acted upon.
+      await this.#gone;
+      throw this.#lost();
+    }
     if (this.#pending.size >= PENDING_MAX) throw new AppError('no_capacity', 'The pty host has too many open calls.');
     const isSlow = call === 'open' || call === 'end';
     const limitMs = deadlineMs ?? (isSlow ? SLOW_CALL_DEADLINE_MS : CALL_DEADLINE_MS);
@@ -117,7 +128,6 @@ export class HostLink {
         }
       });
       this.#socket.on('error', (error) => this.#fail(error));
-      this.#socket.on('close', () => this.#closed());
       this.#socket.once('connect', () => this.#send({ link: 'control', revision: LINK_REVISION }));
     });
   }
