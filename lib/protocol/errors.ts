@@ -98,8 +98,18 @@ export class AppError extends Error {
   }
 }
 
-/** The error as an object for another process, without stack or cause. Unknown errors become `internal` without their text. */
+/** How the system says that a process, or the machine, has no file handle left. */
+const OUT_OF_HANDLES: readonly unknown[] = ['EMFILE', 'ENFILE'];
+
+/**
+ * The error as an object for another process, without stack or cause. Unknown errors become `internal` without their text, but
+ * for a want of handles, which may hit any line and passes.
+ */
 export function errorPayload(error: unknown): { code: ErrorCode; message: string; details?: ErrorDetails } {
+  if (error instanceof Error && 'code' in error && OUT_OF_HANDLES.includes(error.code)) {
+    const details = { reason: 'handle_limit' };
+    return { code: 'no_capacity', message: 'The server has no file handle left. Try again in a moment.', details };
+  }
   if (!(error instanceof AppError)) return { code: 'internal', message: 'Something went wrong on the server.' };
   return { code: error.code, message: error.message, ...(error.details && { details: error.details }) };
 }
