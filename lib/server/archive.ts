@@ -48,6 +48,7 @@ async function adoptAll(context: Context, instanceId: string): Promise<void> {
     announceSession(context, adopted, { instanceId, isComplete: true, live: new Map() });
     await announceProject(context, adopted.projectId);
   }
+  context.archive.adoptedFrom = instanceId;
 }
 
 /** Removes the journals of a deleted session. A failure is made good when the next gateway is looked through. */

@@ -31,8 +31,13 @@ export type Context = {
   /** Labels on their way to the hosts, by session id. */
   readonly labelling: Coalesced;
   readonly signOuts: SignOuts;
-  /** From which gateway the archive was taken over, when that is done, and when to try again if it failed. */
-  readonly archive: { instanceId: string | null; adopted: Promise<void>; retryAt: number };
+  /** From which gateway the archive is taken over, the one from which it was, and when to try again if that failed. */
+  readonly archive: {
+    instanceId: string | null;
+    adopted: Promise<void>;
+    adoptedFrom: string | null;
+    retryAt: number;
+  };
   readonly secrets: { readonly cookie: string; readonly machineToken: string; readonly ticketKey: string };
   /** Aborted when the process is told to end. */
   readonly closing: AbortSignal;
@@ -63,7 +68,7 @@ function createContext(config: Config): Context {
     ending: new Set(),
     labelling: new Coalesced(),
     signOuts: new SignOuts(config.dataDir),
-    archive: { instanceId: null, adopted: Promise.resolve(), retryAt: 0 },
+    archive: { instanceId: null, adopted: Promise.resolve(), adoptedFrom: null, retryAt: 0 },
     secrets: {
       cookie: config.nextAuthSecret ?? loadSecret(config.dataDir, 'nextauth.secret'),
       machineToken: loadSecret(config.dataDir, 'token'),

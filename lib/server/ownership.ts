@@ -2,11 +2,23 @@
 import { AppError } from '@/lib/protocol/errors';
 import type { Caller } from './auth';
 import type { Context } from './context';
+import { sidecarUnavailable } from './control';
 import { observe } from './reconcile';
 import type { ProjectRecord, ProjectTombstone, SessionRecord, SessionTombstone } from './store/store';
 
 function notFound(kind: 'terminal' | 'project'): AppError {
   return new AppError('not_found', `There is no such ${kind}.`);
+}
+
+/**
+ * Looks for what has no record of the caller yet.
+ * @throws AppError `sidecar_unavailable` as long as hosts or journals may know of more: a tab whose session is only not found yet
+ *   must ask again, and not give up
+ */
+async function adoptUnknown(context: Context, caller: Caller): Promise<void> {
+  const { sighting } = await observe(context, { owner: caller.userId, limit: 1 });
+  const isAllKnown = sighting.isComplete && context.archive.adoptedFrom === sighting.instanceId;
+  if (!isAllKnown) throw sidecarUnavailable(undefined);
 }
 
 /** The caller's session, or its tombstone. A live session without a record is adopted first. @throws AppError `not_found` */
@@ -15,11 +27,10 @@ export async function ownSessionOrTombstone(
   caller: Caller,
   id: string,
 ): Promise<SessionRecord | SessionTombstone> {
-  let record = await context.sessions.get(id);
-  if (!record) {
-    await observe(context, { owner: caller.userId, limit: 1 });
-    record = await context.sessions.get(id);
-  }
+  const known = await context.sessions.get(id);
+  if (known?.owner === caller.userId) return known;
+  await adoptUnknown(context, caller);
+  const record = await context.sessions.get(id);
   if (record?.owner !== caller.userId) throw notFound('terminal');
   return record;
 }
@@ -37,11 +48,10 @@ export async function ownProjectOrTombstone(
   caller: Caller,
   id: string,
 ): Promise<ProjectRecord | ProjectTombstone> {
-  let record = await context.projects.get(id);
-  if (!record) {
-    await observe(context, { owner: caller.userId, limit: 1 });
-    record = await context.projects.get(id);
-  }
+  const known = await context.projects.get(id);
+  if (known?.owner === caller.userId) return known;
+  await adoptUnknown(context, caller);
+  const record = await context.projects.get(id);
   if (record?.owner !== caller.userId) throw notFound('project');
   return record;
 }

@@ -126,6 +126,22 @@ describe('R11 restarts', () => {
     expect(await rest.read(opened.session.id)).toMatchObject({ tabName: 'renamed' });
   });
 
+  it('R19 as long as web has not seen what hosts and journals know, an unknown id is to be asked for again', async () => {
+    const project = await rest.makeProject();
+    const { session } = await rest.create(project);
+    const unknown = newId('session');
+    expect(await rest.refused(`GET /api/terminal/${unknown}`)).toMatchObject({ code: 'not_found' });
+    await rest.sidecar.killGateway();
+    rest.web.restart();
+    for (const id of [session.id, unknown]) {
+      const line = `POST /api/terminal/${id}/attach`;
+      expect(await rest.refused(line, { body: { mode: 'write' } })).toMatchObject({ code: 'sidecar_unavailable' });
+    }
+    await rest.sidecar.startGateway();
+    expect((await rest.read(session.id)).pid).toBe(session.pid);
+    expect(await rest.refused(`GET /api/terminal/${unknown}`)).toMatchObject({ code: 'not_found' });
+  });
+
   it('R13 a session whose host died is lost with the reason, frees its slot, and is restarted where it was with one call', async () => {
     const project = await rest.makeProject();
     const opened = await rest.create(project, { tabName: 'mine' });
