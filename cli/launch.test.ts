@@ -18,6 +18,9 @@ import type { ChildSpec } from './supervise';
 const SERVER = `require('node:http').createServer((_, response) =>
   response.end(JSON.stringify({ status: 'ready', pid: process.pid }))).listen(Number(process.argv[1]), '127.0.0.1')`;
 
+/** Like it, on a full disk. */
+const SHORT_SERVER = SERVER.replace("'ready'", "'degraded', degraded: ['journal']");
+
 /** Like it, but degraded until somebody asks for `/recover`. */
 const RECOVERING_SERVER = `let status = 'degraded';
   require('node:http').createServer((request, response) => {
@@ -91,6 +94,11 @@ test('L1 it is not ready before web says that it reaches the gateway', async () 
   await expect.poll(() => pidAt(config.wsPort), { timeout: 10_000 }).toBeGreaterThan(0);
   expect(said).toEqual([]);
   await fetch(`http://127.0.0.1:${config.webPort}/recover`);
+  await isReady();
+});
+
+test('L1 it is ready when web does without something else than the gateway', async () => {
+  run(() => [server('web', SHORT_SERVER), server('sidecar')]).catch(() => 1);
   await isReady();
 });
 

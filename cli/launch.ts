@@ -21,8 +21,14 @@ const PROBE_DEADLINE_MS = 20_000;
 const STOP_GRACE_MS = 4_000;
 const TAIL_LINES = 20;
 
-/** What web and gateway answer when browsers can use them. */
-const isReadySchema = z.object({ status: z.enum(['ready', 'ok']) });
+/** What web and gateway answer when browsers can use them. Web may have to do without something, but not without the sidecar. */
+const isReadySchema = z.union([
+  z.object({ status: z.enum(['ready', 'ok']) }),
+  z.object({
+    status: z.literal('degraded'),
+    degraded: z.array(z.string()).refine((missing) => missing.length > 0 && !missing.includes('sidecar')),
+  }),
+]);
 
 /** What to run, and what to do before the first process is started. */
 export type Launch = {

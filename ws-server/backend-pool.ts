@@ -174,6 +174,11 @@ export class BackendPool {
     return { count, max, isExhausted };
   }
 
+  /** Whether a host could not write a journal when it last said how it fares. */
+  get hasJournalFault(): boolean {
+    return this.all().some(({ load }) => (load.beat?.journalFault ?? null) !== null);
+  }
+
   /** What every host counts, asked now; `beat` is null for one that does not answer in time, or is too old to tell. */
   beats(): Promise<{ hostId: string; state: string; beat: Beat | null }[]> {
     return Promise.all(

@@ -82,6 +82,7 @@ async function run(config: Config, log: Logger): Promise<void> {
         isComplete: pool.isComplete,
         sessions: pool.sessions().filter(({ exit }) => !exit).length,
         memory: { rss: rss + hostsRss, heap: heapUsed, external },
+        degraded: pool.hosts.hasJournalFault ? ['journal'] : [],
       };
     },
     launch: (request) => {

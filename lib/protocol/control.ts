@@ -100,6 +100,8 @@ export const infoReplySchema = z.object({
   sessions: z.number(),
   isComplete,
   memory: z.object({ rss: z.number(), heap: z.number(), external: z.number() }),
+  /** What the node has to do without at the moment: `journal` when one cannot be written. */
+  degraded: z.array(z.string()).default([]),
 });
 export type InfoReply = z.infer<typeof infoReplySchema>;
 

@@ -8,8 +8,9 @@ import { isCode } from './reconcile';
 export async function readiness(context: Context): Promise<z.infer<typeof readyAnswerSchema>> {
   const store = { kind: context.sessions.durability };
   try {
-    const { hosts, sessions } = await context.control.info();
-    return { status: 'ready', degraded: [], store, sidecar: { reachable: true, sessions, hosts } };
+    const { hosts, sessions, degraded } = await context.control.info();
+    const status = degraded.length === 0 ? 'ready' : 'degraded';
+    return { status, degraded, store, sidecar: { reachable: true, sessions, hosts } };
   } catch (error) {
     if (!isCode(error, 'sidecar_unavailable', 'deadline_exceeded')) throw error;
     const sidecar = { reachable: false, sessions: 0, hosts: 0 };

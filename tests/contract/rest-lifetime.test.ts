@@ -1,5 +1,5 @@
 /** What happens to sessions and their records when limits are reached and when web or gateway go away. */
-import { readdirSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { newId } from '@/lib/protocol/ids';
@@ -124,6 +124,24 @@ describe('R11 restarts', () => {
     await rest.tabs(project);
     rest.web.restart();
     expect(await rest.read(opened.session.id)).toMatchObject({ tabName: 'renamed' });
+  });
+
+  it('R20 ready says that a journal cannot be written, and that it can again', async () => {
+    const journals = join(rest.sidecar.dataDir, 'journal');
+    const away = `${journals}.away`;
+    const project = await rest.makeProject();
+    const ready = async () => (await rest.web.call('GET /api/ready')).json;
+    renameSync(journals, away);
+    writeFileSync(journals, 'not a directory');
+    try {
+      const { session } = await rest.create(project);
+      await expect.poll(ready, WAIT).toMatchObject({ status: 'degraded', degraded: ['journal'] });
+      expect((await rest.read(session.id)).status).toBe('active');
+    } finally {
+      rmSync(journals);
+      renameSync(away, journals);
+    }
+    await expect.poll(ready, WAIT).toMatchObject({ status: 'ready', degraded: [] });
   });
 
   it('R19 as long as web has not seen what hosts and journals know, an unknown id is to be asked for again', async () => {
