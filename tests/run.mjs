@@ -12,7 +12,11 @@ const MINUTE_MS = 60_000;
 const KILL_AFTER_MS = 5_000;
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Where the suites write their reports; playwright.config.ts names the second one too. */
-const REPORTS = { unit: 'test-results/unit.json', endToEnd: 'test-results/e2e.json' };
+const REPORTS = {
+  unit: 'test-results/unit.json',
+  endToEnd: 'test-results/e2e.json',
+  faults: 'test-results/faults.json',
+};
 const isCi = Boolean(process.env.CI) && process.env.CI !== 'false' && process.env.CI !== '0';
 const total = { passed: 0, failed: 0, skipped: 0 };
 /** Lines that must not drown in the output: they are repeated at the end. */
@@ -137,6 +141,14 @@ async function endToEnd(chromium) {
   countSuite('End-to-end tests', result, { passed: expected, failed, skipped });
 }
 
+async function faults() {
+  title('fault tests, the short run');
+  const file = REPORTS.faults;
+  const result = await runTool('tsx', ['tests/faults/run.ts', '--quick', '--report', file], { file, minutes: 15 });
+  const { passed = 0, failed = 0, skipped = 0 } = result.report ?? {};
+  countSuite('Fault tests', result, { passed, failed, skipped });
+}
+
 function title(text) {
   console.log(`\n=== ${text}`);
 }
@@ -162,8 +174,12 @@ async function main() {
     },
     unit,
     async () => {
-      if (!isBuilt) return notRun('the production build failed');
-      if (!chromium) return notRun('there is no Chromium');
+      if (!isBuilt) return notRun('The fault tests were', 'the production build failed');
+      await faults();
+    },
+    async () => {
+      if (!isBuilt) return notRun('The end-to-end tests were', 'the production build failed');
+      if (!chromium) return notRun('The end-to-end tests were', 'there is no Chromium');
       await endToEnd(chromium);
     },
   ];
@@ -173,8 +189,8 @@ async function main() {
   report();
 }
 
-function notRun(why) {
-  remark(`The end-to-end tests were not run: ${why}.`);
+function notRun(what, why) {
+  remark(`${what} not run: ${why}.`);
   if (isCi) count({ failed: 1 });
 }
 

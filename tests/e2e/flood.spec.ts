@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, type Page, test } from '@playwright/test';
 import type { Project, TerminalSession } from '@/lib/protocol/rest';
 import { App } from '@/tests/harness/app';
-import { heapBytes, note, residentBytes, watchWaits } from '@/tests/harness/measure';
-import { findProcesses } from '@/tests/harness/processes';
+import { heapBytes, note, watchWaits } from '@/tests/harness/measure';
+import { findProcesses, residentBytes } from '@/tests/harness/processes';
 import {
   facts,
   openWorkspace,

@@ -25,6 +25,14 @@ export const PROMPT = 'hf% ';
 /** A shell whose prompt and screen are the same on every machine. */
 const PROFILE = `PS1='${PROMPT}'; HISTFILE=; export LC_ALL=C.UTF-8 PAGER=less EDITOR=vim; unset PROMPT_COMMAND; cd "$PWD"\n`;
 
+/** What a test may want to be different about the start. */
+type StartOptions = {
+  /** Words before the launcher's command line. */
+  wrap?: readonly string[];
+  /** Run before anything is started. */
+  prepare?(app: App): void;
+};
+
 export class App {
   readonly directory: string;
   /** The user's home, which is also the only root. */
@@ -35,9 +43,11 @@ export class App {
   readonly wsPort: number;
   readonly env: NodeJS.ProcessEnv;
   output = '';
+  readonly #wrap: readonly string[];
   #launcher: ChildProcess | null = null;
 
-  private constructor(port: number, wsPort: number, settings: Record<string, string>) {
+  private constructor(port: number, wsPort: number, settings: Record<string, string>, wrap: readonly string[]) {
+    this.#wrap = wrap;
     this.directory = realpathSync(mkdtempSync(join(tmpdir(), 'hf-e2e-')));
     this.home = join(this.directory, 'home');
     this.dataDir = join(this.directory, 'data');
@@ -60,9 +70,10 @@ export class App {
   }
 
   /** Starts web and sidecar through the command that users run. Call `stop` also when the test fails. */
-  static async start(settings: Record<string, string> = {}): Promise<App> {
-    const app = new App(await freePort(), await freePort(), settings);
+  static async start(settings: Record<string, string> = {}, { wrap = [], prepare }: StartOptions = {}): Promise<App> {
+    const app = new App(await freePort(), await freePort(), settings, wrap);
     try {
+      prepare?.(app);
       await app.launch();
     } catch (error) {
       await app.stop();
@@ -78,7 +89,8 @@ export class App {
   /** `npm start`: resolves when the line with the URL is there. */
   async launch(): Promise<void> {
     this.output = '';
-    const child = spawn(process.execPath, ['cli/bin.mjs', 'start'], {
+    const [program = process.execPath, ...words] = [...this.#wrap, process.execPath, 'cli/bin.mjs', 'start'];
+    const child = spawn(program, words, {
       cwd: ROOT,
       env: this.env,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -109,16 +121,26 @@ export class App {
   /** Ctrl-C: web and gateway end, sessions stay. */
   async interrupt(): Promise<void> {
     const child = this.#launcher;
-    if (child?.exitCode !== null || child.pid === undefined) return;
+    if (child?.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
     child.kill('SIGINT');
-    await until('the launcher ends', () => child.exitCode !== null, 15_000);
+    await until('the launcher ends', () => child.exitCode !== null || child.signalCode !== null, 15_000);
   }
 
   /** Ends everything that this app has started, and removes its files. */
   async stop(): Promise<void> {
+    await this.end();
+    this.remove();
+  }
+
+  /** Ends everything that this app has started. */
+  async end(): Promise<void> {
     await this.interrupt();
     await this.command('stop', '--all');
     for (const pid of findProcesses(this.directory)) signal(pid, 'SIGKILL');
+  }
+
+  /** Removes its files. */
+  remove(): void {
     rmSync(this.directory, { recursive: true, force: true });
   }
 

@@ -1,22 +1,9 @@
 /** What tests measure: memory of processes, how long a page is blocked, and a note of it in the report. */
-import { readFileSync } from 'node:fs';
 import { type Page, test } from '@playwright/test';
-import { systemCode } from '@/lib/system-code';
 
 /** Keeps a measured value in the report of the running test. */
 export function note(what: string, value: string): void {
   test.info().annotations.push({ type: 'measured', description: `${what}: ${value}` });
-}
-
-/** Resident memory of a process (bytes); 0 when it has ended. */
-export function residentBytes(pid: number): number {
-  try {
-    const kibibytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-    return Number(kibibytes ?? 0) * 1024;
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return 0;
-    throw error;
-  }
 }
 
 /** How long a page let its user wait (ms): without a new frame, and from an event of mouse or keyboard to the next frame. */

@@ -42,6 +42,17 @@ export function isRunning(pid: number): boolean {
   }
 }
 
+/** Resident memory of a process (bytes); 0 when it has ended. */
+export function residentBytes(pid: number): number {
+  try {
+    const kibibytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    return Number(kibibytes ?? 0) * 1024;
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return 0;
+    throw error;
+  }
+}
+
 /** Sends a signal to a process that may have just ended. */
 export function signal(pid: number, name: NodeJS.Signals): void {
   try {

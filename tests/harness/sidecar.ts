@@ -22,6 +22,8 @@ const LOG_LINES_MAX = 5_000;
 export type SidecarOptions = {
   /** Settings and other variables of the gateway; they come over the harness's own. */
   env?: Record<string, string>;
+  /** Nobody reads what gateways write to their standard output until `readLogs`. */
+  isLogBlocked?: boolean;
 };
 
 type ControlAnswer = { status: number; headers: Record<string, unknown>; body: string; json: unknown };
@@ -40,14 +42,16 @@ export class Sidecar {
   readonly origin: string;
   readonly #directory: string;
   readonly #env: NodeJS.ProcessEnv;
-  readonly #program: string;
+  #program: string;
+  readonly #isLogBlocked: boolean;
   readonly #viewers = new Set<Viewer>();
   readonly #logLines: string[] = [];
   #gateway: ChildProcess | null = null;
   #instanceId = '';
 
   /** Use `startSidecar`. */
-  constructor(options: { directory: string; env: NodeJS.ProcessEnv; program: string }) {
+  constructor(options: { directory: string; env: NodeJS.ProcessEnv; program: string; isLogBlocked: boolean }) {
+    this.#isLogBlocked = options.isLogBlocked;
     this.#directory = options.directory;
     this.#env = options.env;
     this.#program = options.program;
@@ -86,9 +90,7 @@ export class Sidecar {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#gateway = gateway;
-    for (const stream of [gateway.stdout, gateway.stderr]) {
-      if (stream) createInterface({ input: stream }).on('line', (line) => this.#keepLine(line));
-    }
+    if (!this.#isLogBlocked) this.readLogs();
     gateway.channel?.unref();
     await until('the gateway is healthy', async () => {
       if (gateway.exitCode !== null || gateway.signalCode !== null) {
@@ -101,6 +103,18 @@ export class Sidecar {
       const info = await this.control('GET', '/v1/info').catch(() => null);
       return info?.status === 200;
     });
+  }
+
+  /** Reads what the gateway writes, from now on. */
+  readLogs(): void {
+    for (const stream of [this.#gateway?.stdout, this.#gateway?.stderr]) {
+      if (stream) createInterface({ input: stream }).on('line', (line) => this.#keepLine(line));
+    }
+  }
+
+  /** The next gateways are of another build. */
+  setProgram(program: string): void {
+    this.#program = program;
   }
 
   /** Ends the gateway and waits for it; hosts go on. */
@@ -248,7 +262,7 @@ export async function startSidecar(options: SidecarOptions = {}): Promise<Sideca
     HOLDFAST_LOG_LEVEL: 'debug',
     ...options.env,
   };
-  const sidecar = makeSidecar({ directory, env, program });
+  const sidecar = makeSidecar({ directory, env, program, isLogBlocked: options.isLogBlocked ?? false });
   try {
     await sidecar.startGateway();
   } catch (error) {
