@@ -86,3 +86,11 @@ test('paths are absolute, and the data directory follows XDG_DATA_HOME', () => {
     '/srv',
   ]);
 });
+
+test('L5 the pool’s floor is not above its size, and a flag says what it may be', () => {
+  expect(problems({ BACKEND_POOL_SIZE: '2', BACKEND_POOL_FLOOR: '5' })).toEqual([
+    'BACKEND_POOL_FLOOR: must not be above BACKEND_POOL_SIZE, which is 2',
+  ]);
+  expect(problems({ HOLDFAST_EPHEMERAL: 'yes' })).toEqual(['HOLDFAST_EPHEMERAL: must be 0 or 1']);
+  expect(loadConfig({ HOLDFAST_EPHEMERAL: 'true' }, directory).ephemeral).toBe(true);
+});

@@ -29,9 +29,8 @@ const absolutePath = z
     'must be absolute, or begin with ~/',
   );
 const flag = z
-  .enum(['0', '1', 'true', 'false', ''], { error: 'must be 0 or 1' })
-  .transform((text) => text === '1' || text === 'true')
-  .or(z.boolean());
+  .literal([true, false, '0', '1', 'true', 'false', ''], { error: 'must be 0 or 1' })
+  .transform((value) => value === true || value === '1' || value === 'true');
 const httpUrl = addressOf(/^https?$/, 'http or https');
 const wsUrl = addressOf(/^wss?$/, 'ws or wss');
 
@@ -264,6 +263,9 @@ export function loadConfig(env: Environment = process.env, directory: string = p
   const places = directoriesSchema.safeParse(given);
   const { dataDir, runDir } = directoriesOf(places.data ?? {}, env);
   if (places.success) problems.push(...socketProblems(runDir));
+  if (parsed.success && parsed.data.BACKEND_POOL_FLOOR > parsed.data.BACKEND_POOL_SIZE) {
+    problems.push(`BACKEND_POOL_FLOOR: must not be above BACKEND_POOL_SIZE, which is ${parsed.data.BACKEND_POOL_SIZE}`);
+  }
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
   const settings = parsed.data;
 
@@ -294,7 +296,7 @@ export function loadConfig(env: Environment = process.env, directory: string = p
     maxSessionsCluster: settings.HOLDFAST_MAX_SESSIONS_CLUSTER,
     maxSessionsPerHost: settings.MAX_SESSIONS_PER_BACKEND,
     maxHosts: settings.BACKEND_POOL_SIZE,
-    minHosts: Math.min(settings.BACKEND_POOL_FLOOR, settings.BACKEND_POOL_SIZE),
+    minHosts: settings.BACKEND_POOL_FLOOR,
     idleTimeoutMs: settings.HOLDFAST_IDLE_SECONDS * 1000,
     memoryBytesMax: settings.HOLDFAST_MEMORY_MB * MEGABYTE,
     memoryCheckMs: settings.HOLDFAST_MEMORY_CHECK_SECONDS * 1000,

@@ -79,7 +79,7 @@ export function HistoryView(props: HistoryViewProps) {
       aria-label="History of this terminal"
       data-testid="history"
       data-state={shown ? 'shown' : 'opening'}
-      className={`absolute inset-0 z-10 flex flex-col ${shown ? 'bg-bg' : 'pointer-events-none'}`}
+      className={`absolute inset-0 z-20 flex flex-col ${shown ? 'bg-bg' : 'pointer-events-none'}`}
     >
       <div className="relative min-h-0 flex-1">
         <div ref={mount} className="absolute top-0 bottom-0" style={placeOf(live)} />

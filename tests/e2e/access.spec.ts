@@ -30,7 +30,7 @@ const PRINTED = 'canary-that-is-printed';
 
 /** What the environment of a shell may hold; `PWD` and `SHLVL` are made by shells themselves. */
 const ALLOWED_NAME =
-  /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_[A-Z]+|TZ|SSH_AUTH_SOCK|XDG_RUNTIME_DIR|DISPLAY|TERM|COLORTERM|TERM_PROGRAM|HOLDFAST_SESSION|PWD|SHLVL|_)$/;
+  /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_[A-Z]+|TZ|SSH_AUTH_SOCK|XDG_RUNTIME_DIR|DISPLAY|TERM|COLORTERM|TERM_PROGRAM|HOLDFAST_SESSION|HOLDFAST_HOST|PWD|SHLVL|_)$/;
 
 type Connection = z.infer<typeof attachAnswerSchema>;
 
