@@ -170,13 +170,13 @@ export const storageCases: FaultCase[] = [
       });
       check(strangers.length > 0, 'no pid could be taken over');
       await startAgain(scene);
+      scene.ledger.webGoes();
       const { output } = await stack.app.command('stop', '--all');
       check(!output.includes('cannot'), output);
       await stack.app.interrupt();
       const ended = strangers.filter(({ pid, startTime }) => startTimeOf(pid) !== startTime);
       check(ended.length === 0, `strangers with our pids were ended: ${ended.map(({ pid }) => pid).join(', ')}`);
       say(`${strangers.length} strangers had our pids`);
-      scene.ledger.webGoes();
       await stack.app.launch();
       scene.ledger.webIsBack();
     },
