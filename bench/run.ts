@@ -64,27 +64,27 @@ const FULL: Scale = {
   cycles: 1_000,
 };
 
-/** The same cases, smaller: under three minutes on two quiet cores. */
+/** The same cases, smaller: about three minutes on two quiet cores. */
 const QUICK: Scale = {
   ...FULL,
   rounds: 1,
   logBytes: 40e6,
   yesLines: 4_000_000,
-  echoSamples: 250,
-  floodSeconds: 2,
-  drawSecondsMax: 3,
+  echoSamples: 200,
+  floodSeconds: 1.5,
+  drawSecondsMax: 2,
   opens: 10,
   idleSteps: [10, 100],
   idleExtraSteps: [],
-  reattaches: 2,
-  connections: 500,
+  reattaches: 1,
+  connections: 100,
   manySessions: 10,
-  cycles: 50,
+  cycles: 30,
 };
 
 const USAGE = `Usage: npm run bench -- [options]
 
-  --quick         smaller and once: under three minutes
+  --quick         smaller and once: about three minutes
   --case NAME     only this case; may be given more than once
   --rounds N      how often each case runs; medians are shown
   --json FILE     write what each round measured
