@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type BrowserContext, expect, type Page, test } from '@playwright/test';
 import type { Project, TerminalSession } from '@/lib/protocol/rest';
 import { App } from '@/tests/harness/app';
-import { openWorkspace, pressIn, typeInto, waitForText } from '@/tests/harness/workspace-page';
+import { openWorkspace, pressIn, terminalOf, typeInto, waitForText } from '@/tests/harness/workspace-page';
 
 const START_DEADLINE_MS = 300_000;
 const ESC = '\u001b';
@@ -237,6 +237,7 @@ test('C6 lines are asked for when the program does not know pastes; Cancel sends
   await question().getByRole('button', { name: 'Cancel' }).click();
   await expect(question()).toBeHidden();
   // The terminal has the keyboard again.
+  await expect(terminalOf(page, session.id).locator('.xterm-helper-textarea')).toBeFocused();
   await page.keyboard.type('typed');
   await program.expectBytes(Buffer.from('only one linetyped'));
   await paste('first\nsecond\n');
