@@ -7,6 +7,7 @@ import { homedir, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parse as parseToml } from 'smol-toml';
 import { z } from 'zod';
+import type { StoreKind } from './protocol/rest';
 import { systemCode } from './system-code';
 
 /** A unix socket's path holds this many bytes on Linux and on macOS. */
@@ -141,6 +142,18 @@ export type Config = {
   roots: string[];
   /** Hosts end with the sidecar. */
   ephemeral: boolean;
+  /** Where records are kept. */
+  store: StoreKind;
+  /** Why that is not what was wanted, for people to read. */
+  storeNote: string | undefined;
+  /** The database of `embedded`, `postgres` and `redis+postgres`. */
+  databaseUrl: string | undefined;
+  /** The first connection to the database may take this long (ms), and a call afterwards at most 300 ms. */
+  databaseTimeoutMs: number;
+  /** The Redis of `redis` and `redis+postgres`. */
+  redisUrl: string | undefined;
+  /** How long the cache keeps a record of something that has ended (ms). */
+  sessionTtlMs: number;
   /** Where browsers find the pages. */
   publicUrl: string;
   /** Where browsers find the gateway. */
@@ -284,6 +297,12 @@ export function loadConfig(env: Environment = process.env, directory: string = p
     agentCommand: settings.HOLDFAST_AGENT_COMMAND.split(/\s+/).filter(Boolean),
     roots: (settings.HOLDFAST_ROOTS ?? homedir()).split(':').filter(Boolean).map(expandHome),
     ephemeral: settings.HOLDFAST_EPHEMERAL,
+    store: 'memory',
+    storeNote: undefined,
+    databaseUrl: undefined,
+    databaseTimeoutMs: 4100,
+    redisUrl: undefined,
+    sessionTtlMs: 3_600_000,
     publicUrl,
     publicWsUrl,
     origins: [...new Set([...loopbackOrigins, new URL(publicUrl).origin])],

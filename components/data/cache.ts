@@ -61,6 +61,7 @@ export function applyEvent(client: QueryClient, event: ServerEvent): void {
       break;
     case 'hello':
     case 'sidecar':
+    case 'store':
       break;
   }
 }

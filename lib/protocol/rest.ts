@@ -80,8 +80,16 @@ export const sessionStatusSchema = z.enum([
 ]);
 export type SessionStatus = z.infer<typeof sessionStatusSchema>;
 
-/** How safe the record of a session is. */
-const durabilitySchema = z.enum(['memory', 'outbox', 'stored']);
+/**
+ * How safe the record of a session is: it ends with web (but for what its host remembers), waits on this machine's disk for the
+ * database, or is in the store.
+ */
+export const durabilitySchema = z.enum(['memory', 'outbox', 'stored']);
+export type Durability = z.infer<typeof durabilitySchema>;
+
+/** Where records are kept. */
+export const storeKindSchema = z.enum(['memory', 'embedded', 'postgres', 'redis', 'redis+postgres']);
+export type StoreKind = z.infer<typeof storeKindSchema>;
 
 /** A session as lists and single answers carry it. Times are ISO 8601. List rows carry `output: []`. */
 export const terminalSessionSchema = z.object({
@@ -154,7 +162,15 @@ export const projectTerminalsAnswerSchema = z.object({
 export const readyAnswerSchema = z.object({
   status: z.enum(['ready', 'degraded', 'unavailable']),
   degraded: z.array(z.string()),
-  store: z.object({ kind: z.string() }),
+  store: z.object({
+    kind: storeKindSchema,
+    /** Why it is another kind than was wanted; absent when it is as wanted. */
+    note: z.string().optional(),
+    /** Changes that wait on disk for the database. */
+    outbox: z.object({ pending: z.number(), bytes: z.number() }).optional(),
+    /** Reads that the cache answered, and those that it could not. */
+    cache: z.object({ hits: z.number(), misses: z.number() }).optional(),
+  }),
   sidecar: z.object({ reachable: z.boolean(), sessions: z.number(), hosts: z.number() }),
 });
 
@@ -168,8 +184,10 @@ export type ErrorAnswer = z.infer<typeof errorAnswerSchema>;
 
 /** Messages of `GET /api/events`: a change to one session or project, or that it is gone. `hello` is first. */
 export const serverEventSchema = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('hello'), sidecar: z.boolean() }),
+  z.object({ type: z.literal('hello'), sidecar: z.boolean(), degraded: z.array(z.string()) }),
   z.object({ type: z.literal('sidecar'), reachable: z.boolean() }),
+  /** What the store has to do without now, as in `degraded` of `/api/ready`; [] when all is well again. */
+  z.object({ type: z.literal('store'), degraded: z.array(z.string()) }),
   z.object({ type: z.literal('session'), session: terminalSessionSchema }),
   z.object({ type: z.literal('session-removed'), id: sessionIdSchema, projectId: projectIdSchema }),
   z.object({ type: z.literal('project'), project: projectSchema }),

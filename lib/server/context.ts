@@ -9,14 +9,15 @@ import { ControlClient } from './control';
 import { EventHub } from './events';
 import { RecentResults } from './recent';
 import { SignOuts } from './sign-outs';
-import { MemoryProjectStore, MemorySessionStore } from './store/memory';
-import type { ProjectStore, SessionStore } from './store/store';
+import { openStores } from './store/open';
+import type { ProjectStore, SessionStore, Stores } from './store/store';
 import { watchSidecar } from './watch';
 
 /** Everything that a request works with. */
 export type Context = {
   readonly config: Config;
   readonly log: Logger;
+  readonly stores: Stores;
   readonly projects: ProjectStore;
   readonly sessions: SessionStore;
   readonly control: ControlClient;
@@ -55,11 +56,15 @@ function createContext(config: Config): Context {
   const control = new ControlClient(controlSocket(config));
   const events = new EventHub();
   const metrics = new Metrics('web');
+  const log = createLog('web', config.logLevel);
+  const stores = openStores({ config, log });
+  stores.onChange(({ degraded }) => events.setStoreDegraded(degraded));
   const context: Context = {
     config,
-    log: createLog('web', config.logLevel),
-    projects: new MemoryProjectStore(),
-    sessions: new MemorySessionStore(),
+    log,
+    stores,
+    projects: stores.projects,
+    sessions: stores.sessions,
     control,
     events,
     metrics,
@@ -80,6 +85,8 @@ function createContext(config: Config): Context {
       events.close();
       metrics.close();
       control.close();
+      // Its calls have deadlines, and whoever closes does not wait for a database that is gone.
+      void stores.close();
       process.off('SIGTERM', context.close);
     },
   };

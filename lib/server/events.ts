@@ -20,6 +20,7 @@ type Subscriber = {
 export class EventHub {
   readonly #subscribers = new Set<Subscriber>();
   #isReachable: boolean | null = null;
+  #degraded: readonly string[] = [];
   #isClosed = false;
 
   /** Open streams. */
@@ -48,7 +49,7 @@ export class EventHub {
           const heartbeat = setInterval(() => subscriber && this.#write(subscriber, ': \n\n'), HEARTBEAT_MS);
           subscriber = { userId: who.userId, sid: who.sid, controller, heartbeat };
           this.#subscribers.add(subscriber);
-          this.#write(subscriber, format({ type: 'hello', sidecar: this.#isReachable ?? isSidecarReachable }));
+          this.#write(subscriber, format(this.#hello(isSidecarReachable)));
         },
         cancel: () => {
           if (subscriber) this.#forget(subscriber);
@@ -74,6 +75,13 @@ export class EventHub {
     for (const subscriber of [...this.#subscribers]) this.#write(subscriber, text);
   }
 
+  /** Notes what the store has to do without, and tells everybody. */
+  setStoreDegraded(degraded: readonly string[]): void {
+    this.#degraded = degraded;
+    const text = format({ type: 'store', degraded: [...degraded] });
+    for (const subscriber of [...this.#subscribers]) this.#write(subscriber, text);
+  }
+
   /** Ends the streams of a login. */
   closeLogin(sid: string): void {
     for (const subscriber of [...this.#subscribers]) if (subscriber.sid === sid) this.#end(subscriber);
@@ -83,6 +91,10 @@ export class EventHub {
   close(): void {
     this.#isClosed = true;
     for (const subscriber of [...this.#subscribers]) this.#end(subscriber);
+  }
+
+  #hello(isSidecarReachable: boolean): ServerEvent {
+    return { type: 'hello', sidecar: this.#isReachable ?? isSidecarReachable, degraded: [...this.#degraded] };
   }
 
   #write(subscriber: Subscriber, text: string): void {

@@ -1,14 +1,12 @@
 /** What web tells Prometheus: its requests as they are answered, everything else when it is asked. */
 import { mayReadMetrics } from '@/lib/metrics-access';
 import { AppError } from '@/lib/protocol/errors';
-import { sessionStatusSchema } from '@/lib/protocol/rest';
+import { sessionStatusSchema, storeKindSchema } from '@/lib/protocol/rest';
 import type { Context } from './context';
 import { readiness } from './ready';
 import { look } from './reconcile';
 import { presentSession } from './session-view';
 import { RECORDS_MAX } from './store/store';
-
-const DURABILITIES = ['memory', 'outbox', 'stored'] as const;
 
 /**
  * The pattern of a route file that a request went to, such as `/api/terminal/[sessionId]`: paths of users are no labels.
@@ -59,7 +57,7 @@ async function collect(context: Context): Promise<void> {
   );
   metrics.set(
     'holdfast_store',
-    DURABILITIES.map((kind) => [{ kind }, kind === store.kind ? 1 : 0]),
+    storeKindSchema.options.map((kind) => [{ kind }, kind === store.kind ? 1 : 0]),
   );
   metrics.set('holdfast_event_streams', [[{}, context.events.size]]);
 }

@@ -300,7 +300,7 @@ describe('events', () => {
   it('R1 changes of sessions, projects and the gateway are told as they happen', async () => {
     await rest.web.signIn();
     const stream = events();
-    expect(await next(stream, () => true)).toEqual({ type: 'hello', sidecar: true });
+    expect(await next(stream, () => true)).toEqual({ type: 'hello', sidecar: true, degraded: [] });
     const project = await rest.makeProject();
     expect(await next(stream, ({ type }) => type === 'project')).toMatchObject({ project: { id: project.id } });
     const opened = await rest.create(project, { tabName: 'told' });

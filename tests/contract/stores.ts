@@ -2,7 +2,14 @@
 import { expect, it } from 'vitest';
 import { AppError, type ErrorCode } from '@/lib/protocol/errors';
 import { newId } from '@/lib/protocol/ids';
-import type { ProjectRecord, ProjectStore, SessionLimit, SessionRecord, SessionStore } from '@/lib/server/store/store';
+import {
+  type ProjectRecord,
+  type ProjectStore,
+  type SessionLimit,
+  type SessionRecord,
+  type SessionStore,
+  TAIL_BYTES_MAX,
+} from '@/lib/server/store/store';
 
 const FREE = { isPathUnique: true, max: 1000 };
 
@@ -59,6 +66,8 @@ async function codeOf(work: Promise<unknown>): Promise<ErrorCode | 'none'> {
 
 /** Declares the tests of a ProjectStore. `open` gives an empty one. */
 export function projectStoreContract(open: () => Promise<ProjectStore>): void {
+  putContract({ open, record: projectRecord });
+
   it('gives back what was inserted, as a copy', async () => {
     const store = await open();
     const record = projectRecord();
@@ -128,9 +137,77 @@ export function projectStoreContract(open: () => Promise<ProjectStore>): void {
   });
 }
 
+/** Declares the tests of `put`, which projects and sessions have alike. */
+function putContract<R extends { id: string; rev: number; deletedAt: null }, T extends { id: string; rev: number }>({
+  open,
+  record,
+}: {
+  open: () => Promise<{
+    put(states: readonly (R | T)[]): Promise<void>;
+    get(id: string): Promise<R | T | null>;
+    update(record: R): Promise<R>;
+    delete(id: string): Promise<T>;
+    list(filter: { limit: number }): Promise<R[]>;
+  }>;
+  record: () => R;
+}): void {
+  it('put takes over what it does not know and what is newer, never what is older, and again without effect', async () => {
+    const store = await open();
+    const first = { ...record(), rev: 5 };
+    const second = record();
+    await store.put([first, second]);
+    expect(await store.get(first.id)).toEqual(first);
+    await store.put([
+      { ...first, rev: 4 },
+      { ...second, rev: 2 },
+    ]);
+    await store.put([
+      { ...first, rev: 4 },
+      { ...second, rev: 2 },
+    ]);
+    expect(await store.get(first.id)).toEqual(first);
+    expect(await store.get(second.id)).toEqual({ ...second, rev: 2 });
+    expect((await store.update(first)).rev).toBe(6);
+  });
+
+  it('put lets a tombstone replace every record, and no record a tombstone', async () => {
+    const [store, other] = [await open(), await open()];
+    const buried = record();
+    await other.put([buried]);
+    const tombstone = await other.delete(buried.id);
+    await store.put([{ ...buried, rev: 9 }]);
+    await store.put([tombstone]);
+    expect(await store.get(buried.id)).toEqual(tombstone);
+    await store.put([{ ...buried, rev: 99 }]);
+    expect(await store.get(buried.id)).toEqual(tombstone);
+    expect(await store.list({ limit: 10 })).toEqual([]);
+  });
+}
+
 /** Declares the tests of a SessionStore. `open` gives an empty one. */
 export function sessionStoreContract(open: () => Promise<SessionStore>): void {
   const three: SessionLimit[] = [{ limit: 'project', max: 3 }];
+
+  putContract({ open, record: sessionRecord });
+
+  it('keeps the last lines of a session within the bounds, as long as its record is there', async () => {
+    const store = await open();
+    const record = sessionRecord({ epoch: 2 });
+    await store.insert(record, []);
+    expect(await store.tail(record.id)).toEqual([]);
+    await store.saveTail(record.id, 1, ['of an older epoch']);
+    expect(await store.tail(record.id)).toEqual([]);
+    await store.saveTail(record.id, 2, ['one', 'tabs\t, "quotes" and é', '']);
+    expect(await store.tail(record.id)).toEqual(['one', 'tabs\t, "quotes" and é', '']);
+    expect((await store.get(record.id))?.rev).toBe(1);
+    await store.saveTail(record.id, 2, [...Array.from({ length: 2_000 }, () => 'x'.repeat(50)), 'last']);
+    const tail = await store.tail(record.id);
+    expect(tail.at(-1)).toBe('last');
+    expect(tail.length).toBeGreaterThan(500);
+    expect(Buffer.byteLength(tail.join('\n'))).toBeLessThanOrEqual(TAIL_BYTES_MAX);
+    await store.delete(record.id);
+    expect(await store.tail(record.id)).toEqual([]);
+  });
 
   it('gives back what was inserted, as a copy', async () => {
     const store = await open();

@@ -1,15 +1,20 @@
 /** Stores in the memory of the web process: nothing on disk, and live sessions come back from their labels. */
 import { AppError } from '@/lib/protocol/errors';
-import type {
-  ListFilter,
-  ProjectRecord,
-  ProjectStore,
-  ProjectTombstone,
-  SessionFilter,
-  SessionLimit,
-  SessionRecord,
-  SessionStore,
-  SessionTombstone,
+import {
+  type Driver,
+  type ListFilter,
+  type ProjectRecord,
+  type ProjectState,
+  type ProjectStore,
+  type ProjectTombstone,
+  type SessionFilter,
+  type SessionLimit,
+  type SessionRecord,
+  type SessionState,
+  type SessionStore,
+  type SessionTombstone,
+  type Stores,
+  trimTail,
 } from './store';
 
 /** Tombstones kept; the oldest give way. Ids are random, so a forgotten one is not drawn again. */
@@ -20,6 +25,10 @@ type Grave = { readonly id: string; readonly rev: number; readonly deletedAt: nu
 
 function notFound(): AppError {
   return new AppError('not_found', 'There is no such record.');
+}
+
+function isGrave<R extends Row, T extends Grave>(state: R | T): state is T {
+  return state.deletedAt !== null;
 }
 
 /** Rows and tombstones by id. A change is one synchronous step, so checks inside it hold. */
@@ -79,11 +88,27 @@ class Table<R extends Row, T extends Grave> {
     const row = this.#rows.get(id);
     if (!row) throw notFound();
     const grave = this.#bury(row, Date.now());
-    this.#rows.delete(id);
-    this.#graves.set(id, grave);
+    this.#entomb(grave);
+    return grave;
+  }
+
+  /** Takes over a newer state; see `ProjectStore.put`. True when it did. */
+  put(state: R | T): boolean {
+    if (isGrave<R, T>(state)) {
+      if (this.#graves.has(state.id)) return false;
+      this.#entomb(structuredClone(state));
+      return true;
+    }
+    if (this.#graves.has(state.id) || (this.#rows.get(state.id)?.rev ?? 0) >= state.rev) return false;
+    this.#rows.set(state.id, structuredClone(state));
+    return true;
+  }
+
+  #entomb(grave: T): void {
+    this.#rows.delete(grave.id);
+    this.#graves.set(grave.id, grave);
     const oldest = this.#graves.keys().next();
     if (this.#graves.size > TOMBSTONES_MAX && !oldest.done) this.#graves.delete(oldest.value);
-    return grave;
   }
 }
 
@@ -128,6 +153,10 @@ export class MemoryProjectStore implements ProjectStore {
   async delete(id: string): Promise<ProjectTombstone> {
     return this.#table.delete(id);
   }
+
+  async put(states: readonly ProjectState[]): Promise<void> {
+    for (const state of states) this.#table.put(state);
+  }
 }
 
 const LIMIT_TEXT = {
@@ -138,7 +167,7 @@ const LIMIT_TEXT = {
 
 /** Sessions in memory. */
 export class MemorySessionStore implements SessionStore {
-  readonly durability = 'memory';
+  readonly #tails = new Map<string, string[]>();
   readonly #table = new Table<SessionRecord, SessionTombstone>(
     ({ id, owner, projectId, type, epoch, createdAt, rev }, deletedAt) => ({
       id,
@@ -151,6 +180,10 @@ export class MemorySessionStore implements SessionStore {
       deletedAt,
     }),
   );
+
+  durabilityOf(): 'memory' {
+    return 'memory';
+  }
 
   async insert(record: SessionRecord, limits: readonly SessionLimit[]): Promise<void> {
     this.#checkLimits(record, limits);
@@ -176,7 +209,22 @@ export class MemorySessionStore implements SessionStore {
   }
 
   async delete(id: string): Promise<SessionTombstone> {
-    return this.#table.delete(id);
+    const grave = this.#table.delete(id);
+    this.#tails.delete(id);
+    return grave;
+  }
+
+  async put(states: readonly SessionState[]): Promise<void> {
+    for (const state of states) if (this.#table.put(state) && state.deletedAt !== null) this.#tails.delete(state.id);
+  }
+
+  async saveTail(id: string, epoch: number, lines: readonly string[]): Promise<void> {
+    const record = this.#table.get(id);
+    if (record?.deletedAt === null && record.epoch === epoch) this.#tails.set(id, trimTail(lines));
+  }
+
+  async tail(id: string): Promise<string[]> {
+    return [...(this.#tails.get(id) ?? [])];
   }
 
   #checkLimits(record: SessionRecord, limits: readonly SessionLimit[]): void {
@@ -190,4 +238,29 @@ export class MemorySessionStore implements SessionStore {
       throw new AppError('session_limit_reached', LIMIT_TEXT[limit](max), { details: { limit, max } });
     }
   }
+}
+
+/** Both stores in memory. */
+export class MemoryDriver implements Driver {
+  readonly projects = new MemoryProjectStore();
+  readonly sessions = new MemorySessionStore();
+
+  async ping(): Promise<void> {}
+  reset(): void {}
+  async close(): Promise<void> {}
+}
+
+/**
+ * The stores of a web process that keeps its records in memory.
+ * @param note why, when something else was wanted
+ */
+export function memoryStores(note: string | null = null): Stores {
+  const { projects, sessions } = new MemoryDriver();
+  return {
+    projects,
+    sessions,
+    status: () => ({ kind: 'memory', note, degraded: [], outbox: null, cache: null }),
+    onChange: () => () => undefined,
+    close: async () => undefined,
+  };
 }

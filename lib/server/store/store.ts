@@ -1,5 +1,6 @@
 /** What web keeps of projects and sessions, and the interfaces that every store implements. */
 import type { ExitFacts, SessionType } from '@/lib/protocol/control';
+import type { Durability, StoreKind } from '@/lib/protocol/rest';
 
 /** Sessions that are kept of one owner, ended ones included: all of them fit one page. */
 export const RECORDS_MAX = 1_000;
@@ -61,6 +62,27 @@ export type SessionTombstone = Deleted<
   'id' | 'owner' | 'projectId' | 'type' | 'epoch' | 'createdAt' | 'rev'
 >;
 
+/** A project as it stands, or what stays of it. */
+export type ProjectState = ProjectRecord | ProjectTombstone;
+/** A session as it stands, or what stays of it. */
+export type SessionState = SessionRecord | SessionTombstone;
+
+/** Lines and bytes (UTF-8) of a session's last output that a store keeps. */
+export const TAIL_LINES_MAX = 1_000;
+export const TAIL_BYTES_MAX = 32 * 1024;
+
+/** The last lines that fit both bounds. */
+export function trimTail(lines: readonly string[]): string[] {
+  const kept: string[] = [];
+  let bytes = 0;
+  for (const line of lines.slice(-TAIL_LINES_MAX).reverse()) {
+    bytes += Buffer.byteLength(line) + 1;
+    if (bytes > TAIL_BYTES_MAX) break;
+    kept.push(line);
+  }
+  return kept.reverse();
+}
+
 /** How many sessions there may be: taking a slot in the project, taking a slot of the owner, or kept at all by the owner. */
 export type SessionLimit = { readonly limit: 'project' | 'user' | 'records'; readonly max: number };
 
@@ -95,11 +117,17 @@ export interface ProjectStore {
   update(record: ProjectRecord): Promise<ProjectRecord>;
   /** Makes a tombstone with the next rev; gives it, or the one that is there. @throws AppError `not_found` */
   delete(id: string): Promise<ProjectTombstone>;
+  /**
+   * Takes over states as another store has them, without limits or checks: a state replaces one with a lower rev, a tombstone
+   * replaces every record, and no record replaces a tombstone. Doing it again, or in part, changes nothing more.
+   * @param states at most 100
+   */
+  put(states: readonly ProjectState[]): Promise<void>;
 }
 
 export interface SessionStore {
-  /** How safe an acknowledged record is. */
-  readonly durability: 'memory' | 'outbox' | 'stored';
+  /** How safe what was last acknowledged of this session is. */
+  durabilityOf(id: string): Durability;
   /**
    * Adds a session.
    * @throws AppError `conflict` when the id was ever used, `session_limit_reached` with `{limit, max}`;
@@ -118,4 +146,49 @@ export interface SessionStore {
   update(record: SessionRecord, limits?: readonly SessionLimit[]): Promise<SessionRecord>;
   /** Makes a tombstone with the next rev; gives it, or the one that is there. @throws AppError `not_found` */
   delete(id: string): Promise<SessionTombstone>;
+  /** Like `put` of projects. */
+  put(states: readonly SessionState[]): Promise<void>;
+  /**
+   * Keeps the last lines that a session printed, for when its journal is gone: what is beyond `TAIL_LINES_MAX` or `TAIL_BYTES_MAX`
+   * gives way from the top. Does nothing when there is no record of this epoch. Goes with the record when that is deleted.
+   */
+  saveTail(id: string, epoch: number, lines: readonly string[]): Promise<void>;
+  /** What `saveTail` kept, or []. */
+  tail(id: string): Promise<string[]>;
+}
+
+/** Both stores in one place: memory, a database, a cache. */
+export interface Driver {
+  readonly projects: ProjectStore;
+  readonly sessions: SessionStore;
+  /** Resolves when the place answers. */
+  ping(): Promise<void>;
+  /** Ends the connections that are open, with every call on them; later calls open new ones. */
+  reset(): void;
+  close(): Promise<void>;
+}
+
+/** What web has to do without: `db` or `redis` do not answer, `store` when changes could not be written anywhere but to memory. */
+export type DegradedPart = 'db' | 'redis' | 'store';
+
+/** How the stores stand. */
+export type StoreStatus = {
+  readonly kind: StoreKind;
+  /** Why it is another kind than was wanted, for people to read; null when it is as wanted. */
+  readonly note: string | null;
+  readonly degraded: readonly DegradedPart[];
+  /** Changes that wait for the database: how many, and in how many bytes; null without an outbox. */
+  readonly outbox: { readonly pending: number; readonly bytes: number } | null;
+  /** Reads that the cache answered, and those that it could not; null without a cache. */
+  readonly cache: { readonly hits: number; readonly misses: number } | null;
+};
+
+/** The stores that web works with, composed of drivers. */
+export interface Stores {
+  readonly projects: ProjectStore;
+  readonly sessions: SessionStore;
+  status(): StoreStatus;
+  /** Calls the listener when `degraded` has changed. Gives what ends that. */
+  onChange(listener: (status: StoreStatus) => void): () => void;
+  close(): Promise<void>;
 }
