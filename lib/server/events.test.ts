@@ -23,7 +23,7 @@ it('says hello first, then what is published for this user, and a comment every 
   const reader = hub.subscribe(alice, true).getReader();
   hub.publish('bob', removed);
   hub.publish('alice', removed);
-  expect(await read(reader)).toBe('data: {"type":"hello","sidecar":true}\n\n');
+  expect(await read(reader)).toBe('data: {"type":"hello","sidecar":true,"degraded":[]}\n\n');
   expect(await read(reader)).toBe(`data: ${JSON.stringify(removed)}\n\n`);
   vi.advanceTimersByTime(15_000);
   expect(await read(reader)).toBe(': \n\n');
