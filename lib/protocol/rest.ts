@@ -159,6 +159,11 @@ export const projectTerminalsAnswerSchema = z.object({
   activeCount: z.number(),
 });
 
+/** What a call answers that has nothing to give back. */
+export const doneAnswerSchema = z.object({ success });
+export const healthAnswerSchema = z.object({ status: z.literal('ok') });
+export const loginSchema = z.strictObject({ token: z.string().min(1).max(256) });
+
 export const readyAnswerSchema = z.object({
   status: z.enum(['ready', 'degraded', 'unavailable']),
   degraded: z.array(z.string()),

@@ -18,8 +18,8 @@ const COOKIE_CHARACTERS_MAX = 4_096;
 
 const cookieClaimsSchema = z.object({ sub: z.literal(LOCAL_USER), sid: z.string().min(1) });
 
-/** Cookies are shared by all ports of a host, so the name holds ours. */
-function cookieName(context: Context): string {
+/** The name of the login cookie: all ports of a host share cookies, so it holds ours. */
+export function cookieName(context: Context): string {
   return `holdfast-${context.config.webPort}`;
 }
 

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { projectIdSchema, sessionIdSchema } from '@/lib/protocol/ids';
 import { HISTORY_BYTES_MAX } from '@/lib/protocol/limits';
 
-const LIMIT = { default: 100, max: 500 } as const;
+const PAGE = { default: 100, max: 500 } as const;
+const OUTPUT_BYTES_MAX = 1024 * 1024;
 
 /** A cursor for the page behind an id. */
 export function encodeCursor(id: string): string {
@@ -21,33 +22,38 @@ const wholeNumber = z
   .regex(/^\d{1,15}$/, 'must be a whole number')
   .transform(Number);
 
+/** From 1 to `max`. The meta is for the API document: in an address it is text with a pattern. */
+function limit(max: number, fallback = max) {
+  return wholeNumber
+    .pipe(z.number().min(1).max(max))
+    .default(fallback)
+    .meta({ type: 'integer', minimum: 1, maximum: max, default: fallback });
+}
+
+const position = wholeNumber.optional().meta({ type: 'integer', minimum: 0 });
+
 /** `?projectId= &cursor= &limit=`: 100 rows without a limit, 500 at most. */
 export const pageQuery = z.object({
   projectId: projectIdSchema.optional(),
   cursor: cursor.optional(),
-  limit: wholeNumber.pipe(z.number().min(1).max(LIMIT.max)).default(LIMIT.default),
+  limit: limit(PAGE.max, PAGE.default),
 });
 
 /** `?from= &limit=` of raw output, in bytes: 1 MiB at most. */
 export const rangeQuery = z.object({
-  from: wholeNumber.optional(),
-  limit: wholeNumber
-    .pipe(
-      z
-        .number()
-        .min(1)
-        .max(1024 * 1024),
-    )
-    .default(1024 * 1024),
+  from: position,
+  limit: limit(OUTPUT_BYTES_MAX),
 });
 
 /** `?before= &limit=` of a page of history, in bytes of output: 2 MiB at most. */
 export const historyQuery = z.object({
-  before: wholeNumber.optional(),
-  limit: wholeNumber.pipe(z.number().min(1).max(HISTORY_BYTES_MAX)).default(HISTORY_BYTES_MAX),
+  before: position,
+  limit: limit(HISTORY_BYTES_MAX),
 });
 
 /** The id in the path of a session's routes. */
 export const sessionParams = z.object({ sessionId: sessionIdSchema });
 /** The id in the path of a project's routes. */
 export const projectParams = z.object({ id: projectIdSchema });
+/** `?end=true` ends what runs in a project that is removed. */
+export const removalQuery = z.object({ end: z.enum(['true', 'false']).default('false') });

@@ -9,7 +9,7 @@ import type { Verb, WebRequest } from '@/tests/harness/web';
 
 const CHANGES: readonly Verb[] = ['POST', 'PUT', 'PATCH', 'DELETE'];
 const VERBS: readonly Verb[] = ['GET', ...CHANGES];
-const PUBLIC = ['GET /api/health', 'GET /api/ready', 'POST /api/auth/local'];
+const PUBLIC = ['GET /api/health', 'GET /api/ready', 'GET /api/openapi.json', 'POST /api/auth/local'];
 
 let rest: Rest;
 let project: Project;
@@ -54,7 +54,7 @@ async function manifest(): Promise<string[]> {
 }
 
 describe('A6 every route', () => {
-  it('A6 answers 401 without credentials, except health, readiness and the login', async () => {
+  it('A6 answers 401 without credentials, except health, readiness, the API document and the login', async () => {
     const lines = await manifest();
     expect(lines.length).toBeGreaterThan(15);
     expect(lines).toEqual(expect.arrayContaining(PUBLIC));

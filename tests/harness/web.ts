@@ -8,6 +8,8 @@ import { type Config, settingsEnvironment } from '@/lib/config';
 import { createLoginToken, loadSecret } from '@/lib/secrets';
 import type { RouteFunction } from '@/lib/server/api';
 import { closeContext } from '@/lib/server/context';
+import { openApiDocument } from '@/lib/server/openapi';
+import { ApiDocument } from './api-document';
 
 const VERBS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'] as const;
 export type Verb = (typeof VERBS)[number];
@@ -63,11 +65,13 @@ function matchRoute(url: string, path: string): Record<string, string | string[]
 export class Web {
   readonly config: Config;
   readonly routes: Route[];
+  readonly #document: ApiDocument;
   #cookie = '';
 
   private constructor(config: Config, routes: Route[]) {
     this.config = config;
     this.routes = routes;
+    this.#document = new ApiDocument(openApiDocument({ url: config.publicUrl, cookieName: 'cookie' }));
     for (const [name, value] of Object.entries(settingsEnvironment(config))) vi.stubEnv(name, value);
   }
 
@@ -119,9 +123,26 @@ export class Web {
       const run = z.enum(VERBS).parse(method);
       if (!params) continue;
       const given = Object.keys(params).length > 0 ? params : undefined;
-      return route.verbs[run](request, { params: Promise.resolve(given) });
+      const response = await route.verbs[run](request, { params: Promise.resolve(given) });
+      await this.#checkDocumented(route, response.clone(), method);
+      return response;
     }
     throw new Error(`no route file for ${path}`);
+  }
+
+  /** Every JSON answer of a test is what the API document says. */
+  async #checkDocumented(route: Route, response: Response, method: string): Promise<void> {
+    const contentType = response.headers.get('content-type') ?? '';
+    if (!route.url.startsWith('/api/') || !contentType.startsWith('application/json') || method === 'HEAD') return;
+    const { status } = response;
+    const problem = this.#document.problemOf({
+      method,
+      url: route.url,
+      status,
+      contentType,
+      json: await response.json(),
+    });
+    if (problem) throw new Error(`Not as in /api/openapi.json: ${problem}`);
   }
 
   /** One request, for example `call('POST /api/terminal/create', {body})`. */

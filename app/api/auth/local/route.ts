@@ -1,11 +1,9 @@
-import { z } from 'zod';
+import { loginSchema } from '@/lib/protocol/rest';
 import { publicRoute, route, verbs } from '@/lib/server/api';
 import { signIn, signOut } from '@/lib/server/auth';
 
-const body = z.strictObject({ token: z.string().min(1).max(256) });
-
 export const { GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS } = verbs({
-  POST: publicRoute({ body }, async ({ context, origin, body: { token } }) => {
+  POST: publicRoute({ body: loginSchema }, async ({ context, origin, body: { token } }) => {
     return { json: { success: true }, headers: { 'Set-Cookie': await signIn(context, token, origin) } };
   }),
   DELETE: route({}, async ({ context, caller, origin }) => {
