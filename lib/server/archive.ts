@@ -29,13 +29,14 @@ export async function adoptArchive(context: Context, instanceId: string): Promis
   const now = performance.now();
   if (archive.instanceId !== instanceId && now >= archive.retryAt) {
     archive.instanceId = instanceId;
-    archive.adopted = adoptAll(context, instanceId).catch((err: unknown) => {
+    const adopted = adoptAll(context, instanceId).catch((err: unknown) => {
       archive.instanceId = null;
       archive.retryAt = performance.now() + RETRY_MS;
       context.log.warn({ err }, 'the journals of ended sessions could not be looked through');
     });
+    archive.adopted = Promise.race([adopted, sleep(WAIT_MS, undefined, { ref: false })]);
   }
-  await Promise.race([archive.adopted, sleep(WAIT_MS, undefined, { ref: false })]);
+  await archive.adopted;
 }
 
 async function adoptAll(context: Context, instanceId: string): Promise<void> {

@@ -8,6 +8,7 @@ import { isSameLabel, labelOf, recordsOf } from './label';
 import type { Sighting } from './session-view';
 import { PENDING_MS } from './status';
 import type { SessionFilter, SessionRecord } from './store/store';
+import { keepTail } from './tail';
 
 const AWAY: readonly ErrorCode[] = ['sidecar_unavailable', 'deadline_exceeded'];
 const ATTEMPTS_MAX = 8;
@@ -61,7 +62,7 @@ export async function observe(
 ): Promise<{ records: SessionRecord[]; sighting: Sighting }> {
   let records = await context.sessions.list(filter);
   let sighting = await look(context);
-  if (sighting.instanceId !== null && sighting.isComplete && context.archive.instanceId !== sighting.instanceId) {
+  if (sighting.instanceId !== null && sighting.isComplete && context.archive.adoptedFrom !== sighting.instanceId) {
     await adoptArchive(context, sighting.instanceId);
     records = await context.sessions.list(filter);
   }
@@ -143,6 +144,8 @@ export async function settle(
   if (JSON.stringify(wanted) !== JSON.stringify(record)) {
     try {
       current = await context.sessions.update(wanted);
+      // Not waited for: whoever lists sessions does not wait for journals.
+      if (record.endedAt === null && current.endedAt !== null) void keepTail(context, current);
     } catch (error) {
       // Somebody was faster; what they wrote is looked at the next time.
       if (!isCode(error, 'conflict', 'not_found')) throw error;

@@ -12,6 +12,7 @@ import { isCode, lookAt, observe, pushLabel, seen, settle } from './reconcile';
 import { presentSession, presentTombstone, type Sighting } from './session-view';
 import { isRunning } from './status';
 import { RECORDS_MAX, type SessionRecord } from './store/store';
+import { readTail } from './tail';
 
 /** Which sessions to list: those behind the id `after`, at most `limit`. */
 export type Page = { projectId?: string | undefined; after?: string | undefined; limit: number };
@@ -71,17 +72,7 @@ export async function memoryUsage(context: Context, caller: Caller) {
 /** One session, with the last lines of its output. */
 export async function getSession(context: Context, caller: Caller, id: string): Promise<TerminalSession> {
   const { record, sighting } = await current(context, await ownSession(context, caller, id));
-  return { ...presentSession(context, record, sighting), output: await tail(context, id, sighting) };
-}
-
-async function tail(context: Context, id: string, sighting: Sighting): Promise<string[]> {
-  if (sighting.instanceId === null) return [];
-  try {
-    return await context.control.lines(id);
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error;
-    return [];
-  }
+  return { ...presentSession(context, record, sighting), output: await readTail(context, id) };
 }
 
 /** Output from a position on, or from the first byte that is kept if that comes later. */

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { newId } from '@/lib/protocol/ids';
 import { attachAnswerSchema, type ServerEvent, serverEventSchema } from '@/lib/protocol/rest';
 import { decodeViewerFrame } from '@/lib/protocol/wire';
+import { getContext } from '@/lib/server/context';
 import { signal, until } from '@/tests/harness/processes';
 import { Rest } from '@/tests/harness/rest';
 import { FrameReader } from '@/ws-server/link';
@@ -124,6 +125,19 @@ describe('R11 restarts', () => {
     await rest.tabs(project);
     rest.web.restart();
     expect(await rest.read(opened.session.id)).toMatchObject({ tabName: 'renamed' });
+  });
+
+  it('R23 the last lines of an ended session are told also without gateway and journal', async () => {
+    const opened = await rest.create(await rest.makeProject());
+    await rest.run(opened, 'echo kept-$((2*3)); exit', 'kept-6');
+    const { id } = opened.session;
+    await expect.poll(() => getContext().sessions.tail(id), WAIT).toContain('kept-6');
+    await rest.sidecar.killGateway();
+    try {
+      expect((await rest.read(id)).output).toContain('kept-6');
+    } finally {
+      await rest.sidecar.startGateway();
+    }
   });
 
   it('R20 ready says that a journal cannot be written, and that it can again', async () => {

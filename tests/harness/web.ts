@@ -124,7 +124,7 @@ export class Web {
       if (!params) continue;
       const given = Object.keys(params).length > 0 ? params : undefined;
       const response = await route.verbs[run](request, { params: Promise.resolve(given) });
-      await this.#checkDocumented(route, response.clone(), method);
+      await this.#checkDocumented(route, response, method);
       return response;
     }
     throw new Error(`no route file for ${path}`);
@@ -140,7 +140,7 @@ export class Web {
       url: route.url,
       status,
       contentType,
-      json: await response.json(),
+      json: await response.clone().json(),
     });
     if (problem) throw new Error(`Not as in /api/openapi.json: ${problem}`);
   }
