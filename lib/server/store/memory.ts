@@ -1,5 +1,5 @@
 /** Stores in the memory of the web process: nothing on disk, and live sessions come back from their labels. */
-import { AppError } from '@/lib/protocol/errors';
+import { idTaken, pathTaken, revChanged, tooManyProjects, tooManySessions, unknownRecord } from './refusals';
 import {
   type Driver,
   type ListFilter,
@@ -23,10 +23,6 @@ const TOMBSTONES_MAX = 10_000;
 type Row = { readonly id: string; readonly owner: string; readonly rev: number; readonly deletedAt: null };
 type Grave = { readonly id: string; readonly rev: number; readonly deletedAt: number };
 
-function notFound(): AppError {
-  return new AppError('not_found', 'There is no such record.');
-}
-
 function isGrave<R extends Row, T extends Grave>(state: R | T): state is T {
   return state.deletedAt !== null;
 }
@@ -42,7 +38,7 @@ class Table<R extends Row, T extends Grave> {
   }
 
   insert(row: R): void {
-    if (this.#rows.has(row.id) || this.#graves.has(row.id)) throw new AppError('conflict', 'This id is taken.');
+    if (this.#rows.has(row.id) || this.#graves.has(row.id)) throw idTaken();
     this.#rows.set(row.id, structuredClone(row));
   }
 
@@ -69,10 +65,8 @@ class Table<R extends Row, T extends Grave> {
   /** The stored row that `row` is to replace. */
   replaced(row: R): R {
     const stored = this.#rows.get(row.id);
-    if (!stored) throw notFound();
-    if (stored.rev !== row.rev) {
-      throw new AppError('conflict', 'Somebody else changed this in the meantime.', { details: { rev: stored.rev } });
-    }
+    if (!stored) throw unknownRecord();
+    if (stored.rev !== row.rev) throw revChanged(stored.rev);
     return stored;
   }
 
@@ -86,7 +80,7 @@ class Table<R extends Row, T extends Grave> {
     const buried = this.#graves.get(id);
     if (buried) return buried;
     const row = this.#rows.get(id);
-    if (!row) throw notFound();
+    if (!row) throw unknownRecord();
     const grave = this.#bury(row, Date.now());
     this.#entomb(grave);
     return grave;
@@ -125,15 +119,9 @@ export class MemoryProjectStore implements ProjectStore {
   async insert(record: ProjectRecord, rule: { isPathUnique: boolean; max: number }): Promise<void> {
     const isOwn = (other: ProjectRecord) => other.owner === record.owner;
     if (rule.isPathUnique && this.#table.count((other) => isOwn(other) && other.path === record.path) > 0) {
-      throw new AppError('conflict', 'There is a project for this directory already.', {
-        details: { reason: 'path_taken', path: record.path },
-      });
+      throw pathTaken(record.path);
     }
-    if (this.#table.count(isOwn) >= rule.max) {
-      throw new AppError('bad_request', `There are ${rule.max} projects, which is the limit. Remove one first.`, {
-        details: { limit: 'projects', max: rule.max },
-      });
-    }
+    if (this.#table.count(isOwn) >= rule.max) throw tooManyProjects(rule.max);
     this.#table.insert(record);
   }
 
@@ -158,12 +146,6 @@ export class MemoryProjectStore implements ProjectStore {
     for (const state of states) this.#table.put(state);
   }
 }
-
-const LIMIT_TEXT = {
-  project: (max: number) => `This project runs ${max} terminals, which is its limit. End one first.`,
-  user: (max: number) => `You run ${max} terminals, which is your limit. End one first.`,
-  records: (max: number) => `You have ${max} terminals, ended ones included, which is the limit. Close one first.`,
-} as const;
 
 /** Sessions in memory. */
 export class MemorySessionStore implements SessionStore {
@@ -235,7 +217,7 @@ export class MemorySessionStore implements SessionStore {
         return other.endedAt === null && (limit === 'user' || other.projectId === record.projectId);
       });
       if (count < max) continue;
-      throw new AppError('session_limit_reached', LIMIT_TEXT[limit](max), { details: { limit, max } });
+      throw tooManySessions({ limit, max });
     }
   }
 }
