@@ -31,7 +31,7 @@ async function send(
   init: RequestInit & { headers?: Record<string, string>; duplex?: 'half' } = {},
 ) {
   const headers = { host: '127.0.0.1:4110', 'content-type': 'application/json', ...init.headers };
-  const request = new Request('http://127.0.0.1:4110/api/test?x=1', { ...init, headers });
+  const request = new Request('http://127.0.0.1:4110/api/test', { ...init, headers });
   const response = await run(request, { params: Promise.resolve(undefined) });
   const text = await response.text();
   return { status: response.status, headers: response.headers, json: text === '' ? null : JSON.parse(text) };

@@ -1,6 +1,6 @@
 /** What every API route goes through: checks of Host, Origin and caller, schemas in, envelope out. */
 import { randomUUID } from 'node:crypto';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { createLog } from '@/lib/log';
 import { AppError, errorPayload, httpStatus } from '@/lib/protocol/errors';
 import type { ErrorAnswer } from '@/lib/protocol/rest';
@@ -19,7 +19,7 @@ type Params = Record<string, string | string[] | undefined>;
 /** A function that Next calls for one verb of a URL; a URL without placeholders has no params. */
 export type RouteFunction = (request: Request, segment: { params: Promise<Params | undefined> }) => Promise<Response>;
 
-/** Schemas of what a route takes; what is not named is not read. */
+/** Schemas of what a route takes: a body that is not named is not read, and a query that is not named is refused. */
 type Shape = { body?: z.ZodType; query?: z.ZodType; params?: z.ZodType };
 type Part<S extends Shape, K extends keyof Shape> = S[K] extends z.ZodType ? z.infer<S[K]> : undefined;
 type Parts<S extends Shape> = { body: Part<S, 'body'>; query: Part<S, 'query'>; params: Part<S, 'params'> };
@@ -34,6 +34,9 @@ type Call = {
 
 /** An answer in JSON; 200 when it names no status. */
 export type Reply = { status?: number; headers?: Record<string, string>; json: Record<string, unknown> };
+
+/** The query of a route that takes none. */
+const NO_QUERY = z.strictObject({});
 
 /** After how many seconds a client may try again, for codes that say so. */
 const RETRY_AFTER_S = 5;
@@ -135,6 +138,8 @@ function refusal(error: unknown, requestId: string): Response {
   if (code === 'no_capacity' || code === 'rate_limited') headers.set('Retry-After', String(RETRY_AFTER_S));
   if (code === 'method_not_allowed' && Array.isArray(details?.['allow']))
     headers.set('Allow', details['allow'].join(', '));
+  if (code === 'range_not_satisfiable' && typeof details?.['end'] === 'number')
+    headers.set('Content-Range', `bytes */${details['end']}`);
   return Response.json(body, { status: httpStatus(code), headers });
 }
 
@@ -165,7 +170,7 @@ function checkForgery({ request, origin }: Call): void {
 async function read<S extends Shape>(shape: S, request: Request, params: Params): Promise<Parts<S>> {
   const parts = {
     params: shape.params && parse(shape.params, params, 'The address'),
-    query: shape.query && parse(shape.query, readQuery(request), 'The query'),
+    query: parse(shape.query ?? NO_QUERY, readQuery(request), 'The query'),
     body: shape.body && parse(shape.body, await readJson(request), 'The body'),
   };
   // Each part was made by the schema from which its type derives.

@@ -55,6 +55,8 @@ const POSITIONS = {
   'X-Epoch': 'Incarnation of the session',
 };
 
+const RANGE = { ...POSITIONS, 'Content-Range': 'Which bytes these are, and how many there are: `bytes 0-9/10`' };
+
 /** The operations by path and verb; a test compares them with the route files. */
 const OPERATIONS: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
   '/api/terminal/create': {
@@ -140,7 +142,10 @@ const OPERATIONS: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
       tag: 'terminals',
       params: sessionParams,
       query: rangeQuery,
-      success: { 206: { media: 'application/octet-stream', text: 'Raw bytes of the pty', headers: POSITIONS } },
+      success: {
+        206: { media: 'application/octet-stream', text: 'Raw bytes of the pty', headers: RANGE },
+        200: { media: 'application/octet-stream', text: 'Nothing was printed yet', headers: POSITIONS },
+      },
       errors: ['not_found', 'session_ended', 'range_not_satisfiable', ...SIDECAR_ERRORS],
     },
   },
@@ -310,10 +315,9 @@ function parameters({ params, query, takesIdempotencyKey }: Operation): JsonSche
   return [...named('path', params), ...named('query', query), ...(takesIdempotencyKey ? [key] : [])];
 }
 
-function errorsOf({ isPublic, params, query, body, errors = [] }: Operation): ErrorCode[] {
-  const codes: ErrorCode[] = ['forbidden', 'internal', ...errors];
+function errorsOf({ isPublic, body, errors = [] }: Operation): ErrorCode[] {
+  const codes: ErrorCode[] = ['bad_request', 'forbidden', 'internal', ...errors];
   if (!isPublic) codes.push('unauthorized');
-  if (params || query || body) codes.push('bad_request');
   if (body) codes.push('timeout', 'payload_too_large', 'unsupported_media_type');
   return [...new Set(codes)];
 }
@@ -324,7 +328,7 @@ function successOf(answer: z.ZodType | Media): JsonSchema {
   }
   const headers = Object.entries(answer.headers ?? {}).map(([name, description]) => [
     name,
-    { description, schema: { type: 'string', pattern: '^\\d+$' } },
+    { description, schema: { type: 'string', ...(name.startsWith('X-') && { pattern: '^\\d+$' }) } },
   ]);
   return {
     description: answer.text,

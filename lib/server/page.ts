@@ -33,20 +33,20 @@ function limit(max: number, fallback = max) {
 const position = wholeNumber.optional().meta({ type: 'integer', minimum: 0 });
 
 /** `?projectId= &cursor= &limit=`: 100 rows without a limit, 500 at most. */
-export const pageQuery = z.object({
+export const pageQuery = z.strictObject({
   projectId: projectIdSchema.optional(),
   cursor: cursor.optional(),
   limit: limit(PAGE.max, PAGE.default),
 });
 
 /** `?from= &limit=` of raw output, in bytes: 1 MiB at most. */
-export const rangeQuery = z.object({
+export const rangeQuery = z.strictObject({
   from: position,
   limit: limit(OUTPUT_BYTES_MAX),
 });
 
 /** `?before= &limit=` of a page of history, in bytes of output: 2 MiB at most. */
-export const historyQuery = z.object({
+export const historyQuery = z.strictObject({
   before: position,
   limit: limit(HISTORY_BYTES_MAX),
 });
@@ -56,4 +56,4 @@ export const sessionParams = z.object({ sessionId: sessionIdSchema });
 /** The id in the path of a project's routes. */
 export const projectParams = z.object({ id: projectIdSchema });
 /** `?end=true` ends what runs in a project that is removed. */
-export const removalQuery = z.object({ end: z.enum(['true', 'false']).default('false') });
+export const removalQuery = z.strictObject({ end: z.enum(['true', 'false']).default('false') });

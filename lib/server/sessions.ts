@@ -160,7 +160,7 @@ export type Output = OutputReply & { epoch: number };
 
 /**
  * Raw output from a position on, or without one from the first byte that is kept.
- * @throws AppError `range_not_satisfiable` when that position is not kept, `session_ended` when nothing is
+ * @throws AppError `range_not_satisfiable` with the `end` when no byte is kept there, `session_ended` when nothing is
  */
 export async function readOutput(
   context: Context,
@@ -168,13 +168,24 @@ export async function readOutput(
   { id, from, limit }: { id: string; from?: number | undefined; limit: number },
 ): Promise<Output> {
   const { record, sighting } = await current(context, await ownSession(context, caller, id));
-  const read = from === undefined ? readKept(context, { id, from: 0, limit }) : context.control.output(id, from, limit);
+  let output: OutputReply;
   try {
-    return { ...(await read), epoch: record.epoch };
-  } catch (error) {
-    if (!isCode(error, 'not_found') || sighting.instanceId === null) throw error;
-    throw new AppError('session_ended', 'The output of this terminal is no longer kept.', { cause: error });
+    output = await (from === undefined
+      ? readKept(context, { id, from: 0, limit })
+      : context.control.output(id, from, limit));
+  } catch (cause) {
+    if (isCode(cause, 'not_found') && sighting.instanceId !== null) {
+      throw new AppError('session_ended', 'The output of this terminal is no longer kept.', { cause });
+    }
+    if (!(cause instanceof AppError) || cause.code !== 'range_not_satisfiable') throw cause;
+    const end = sighting.live.get(id)?.position ?? record.position;
+    throw new AppError(cause.code, cause.message, { details: { end, ...cause.details }, cause });
   }
+  const { bytes, end } = output;
+  if (from !== undefined && bytes.length === 0) {
+    throw new AppError('range_not_satisfiable', `Output is kept up to ${end}.`, { details: { end } });
+  }
+  return { ...output, epoch: record.epoch };
 }
 
 /** A page of history, see `historyRequestSchema`. @throws AppError `not_found` when nothing is kept, `range_not_satisfiable` */

@@ -119,6 +119,38 @@ describe('A6 every route', () => {
   });
 });
 
+describe('R3 queries of every route', () => {
+  it('R3 an unknown field is refused by each, and one that is named twice', async () => {
+    for (const line of await manifest()) {
+      for (const query of ['surprise=1', 'end=true&end=false', '__proto__=1']) {
+        const answer = await rest.refused(`${urlOf(line)}?${query}`, line.startsWith('GET') ? {} : { body: {} });
+        expect(answer, `${line}?${query}`).toMatchObject({ status: 400, code: 'bad_request' });
+        expect(answer.message, `${line}?${query}`).toContain('The query');
+      }
+    }
+  });
+
+  it.each(['end=', 'end=1', 'end=TRUE', 'end=true&x=1'])('R3 removing a project with ?%s is 400', async (query) => {
+    const answer = await rest.refused(`DELETE /api/workspace/projects/${project.id}?${query}`);
+    expect(answer).toMatchObject({ status: 400, code: 'bad_request' });
+  });
+
+  it.each([
+    'output?from=1.5',
+    'output?from=',
+    'output?limit=0',
+    'output?limit=1048577',
+    'output?before=5',
+    'history?before=-1',
+    'history?limit=0',
+    'history?limit=99999999',
+    'history?from=5',
+  ])('R3 a session’s %s is 400', async (path) => {
+    const answer = await rest.refused(`GET /api/terminal/${session.id}/${path}`);
+    expect(answer).toMatchObject({ status: 400, code: 'bad_request' });
+  });
+});
+
 describe('R3 bodies of every route', () => {
   it('R3 wrong type, no JSON, too much and unknown fields are refused by each', async () => {
     const lines = (await manifest()).filter((line) => /^(POST|PATCH) /.test(line));

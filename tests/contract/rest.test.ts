@@ -114,7 +114,7 @@ describe('R1 the shapes', () => {
     expect(await rest.refused(line, { body: {} })).toMatchObject({ code: 'not_found' });
   });
 
-  it('R1 raw output comes from any position that is kept', async () => {
+  it('R1 R15 raw output comes from any position that is kept, and says which bytes it is', async () => {
     const opened = await rest.create(await rest.makeProject());
     await rest.run(opened, 'echo one-$((1+1))', 'one-2');
     const path = `/api/terminal/${opened.session.id}/output`;
@@ -127,12 +127,26 @@ describe('R1 the shapes', () => {
     expect(part).toMatchObject({ status: 206, text: 'one-2' });
     expect(part.headers.get('x-position')).toBe(String(at));
     expect(part.headers.get('content-type')).toBe('application/octet-stream');
+    const end = all.bytes.length;
+    expect(all.headers.get('content-range')).toBe(`bytes 0-${end - 1}/${end}`);
+    expect(part.headers.get('content-range')).toMatch(new RegExp(`^bytes ${at}-${at + 4}/\\d+$`));
     expect(await rest.refused(`GET ${path}?from=999999999`)).toMatchObject({
       status: 416,
       code: 'range_not_satisfiable',
     });
     expect(await rest.refused(`GET ${path}?from=-1`)).toMatchObject({ code: 'bad_request' });
     expect(await rest.refused(`GET ${path}?limit=1e9`)).toMatchObject({ code: 'bad_request' });
+  });
+
+  it('R15 raw output from the end on, or from beyond it, is a 416 that says where the end is', async () => {
+    const opened = await rest.create(await rest.makeProject());
+    await rest.exit(opened);
+    const path = `/api/terminal/${opened.session.id}/output`;
+    const size = (await rest.web.call(`GET ${path}`)).bytes.length;
+    for (const from of [size, size + 1]) {
+      const beyond = await rest.web.call(`GET ${path}?from=${from}`);
+      expect([beyond.status, beyond.headers.get('content-range')]).toEqual([416, `bytes */${size}`]);
+    }
   });
 
   it('R1 readiness says whether the gateway answers', async () => {
