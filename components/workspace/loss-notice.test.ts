@@ -11,7 +11,13 @@ it('P11 one notice names all terminals that were lost, by their causes', () => {
   const notice = lossNotice([lost(1, 'Shell', 'host-crash'), lost(2, 'Build'), lost(3, 'Api', 'host-crash')], []);
   expect(notice?.title).toBe('3 terminals were lost');
   expect(notice?.description).toBe('Shell, Api: the terminal host crashed. Build: the terminal host is gone.');
-  expect(notice?.firstId).toBe('session_1_00000001');
+  expect(notice?.otherId).toBe('session_1_00000001');
+});
+
+it('P11 the notice leads to a terminal that is not in front, or nowhere', () => {
+  const both = [lost(1, 'Shell', 'oom'), lost(2, 'Build', 'oom')];
+  expect(lossNotice(both, [], 'session_1_00000001')?.otherId).toBe('session_1_00000002');
+  expect(lossNotice(both.slice(0, 1), [], 'session_1_00000001')?.otherId).toBeNull();
 });
 
 it('P11 each loss is told once, and again when the restarted terminal is lost too', () => {

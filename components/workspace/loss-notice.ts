@@ -20,13 +20,17 @@ function nameOf({ id, epoch }: Lost): string {
   return `${id} ${epoch}`;
 }
 
-type Notice = { title: string; description: string; firstId: string; told: string[] };
+/** `otherId` is the first that is not in front. */
+type Notice = { title: string; description: string; otherId: string | null; told: string[] };
 
 /** What to say about losses, and which losses to remember as told; null when there is nothing new. */
-export function lossNotice(lost: readonly Lost[], told: readonly string[]): Notice | null {
+export function lossNotice(
+  lost: readonly Lost[],
+  told: readonly string[],
+  frontId: string | null = null,
+): Notice | null {
   const fresh = lost.filter((session) => !told.includes(nameOf(session)));
-  const [first] = fresh;
-  if (!first) return null;
+  if (fresh.length === 0) return null;
   const namesOfCause = new Map<string, string[]>();
   for (const { exit, tabName } of fresh) {
     const cause = causeOfLoss(exit ?? null);
@@ -35,7 +39,7 @@ export function lossNotice(lost: readonly Lost[], told: readonly string[]): Noti
   return {
     title: fresh.length === 1 ? '1 terminal was lost' : `${fresh.length} terminals were lost`,
     description: [...namesOfCause].map(([cause, names]) => `${listed(names)}: ${cause}.`).join(' '),
-    firstId: first.id,
+    otherId: fresh.find(({ id }) => id !== frontId)?.id ?? null,
     told: [...told, ...fresh.map(nameOf)].slice(-TOLD_MAX),
   };
 }
@@ -62,9 +66,10 @@ function writeTold(told: string[]): void {
 }
 
 /** Shows the notice when terminals of the project are lost, also those that were lost before this page was opened. */
-export function useLossNotice({ tabs, show }: Pick<Workspace, 'tabs' | 'show'>): void {
+export function useLossNotice({ tabs, active, show }: Pick<Workspace, 'tabs' | 'active' | 'show'>): void {
   const lost = tabs.filter(({ status }) => status === 'lost');
   const names = lost.map(nameOf).join('\n');
+  const frontId = active?.id ?? null;
   /** Losses that the notice on the screen names: a later one joins them there. */
   const shown = useRef<string[]>([]);
   const tell = useEffectEvent(() => {
@@ -72,12 +77,18 @@ export function useLossNotice({ tabs, show }: Pick<Workspace, 'tabs' | 'show'>):
     const notice = lossNotice(
       lost,
       told.filter((name) => !shown.current.includes(name)),
+      frontId,
     );
     if (!notice) return;
+    const { otherId } = notice;
     writeTold(notice.told);
     shown.current = lost.map(nameOf).filter((name) => !told.includes(name) || shown.current.includes(name));
     const forget = () => {
       shown.current = [];
+    };
+    const leadTo = (id: string) => {
+      forget();
+      show(id);
     };
     toast.warning(notice.title, {
       id: NOTICE_ID,
@@ -88,11 +99,13 @@ export function useLossNotice({ tabs, show }: Pick<Workspace, 'tabs' | 'show'>):
       closeButton: true,
       // The bar of a lost terminal is at the bottom.
       position: 'top-right',
-      action: { label: 'Show', onClick: () => show(notice.firstId) },
+      action: otherId && { label: 'Show', onClick: () => leadTo(otherId) },
     });
   });
 
+  // What is on the screen names its losses again when another tab comes to the front: that one needs no way to it.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: as above
   useEffect(() => {
     if (names !== '') tell();
-  }, [names]);
+  }, [names, frontId]);
 }
