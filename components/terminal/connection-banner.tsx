@@ -1,5 +1,5 @@
 'use client';
-/** What has to be said about a connection, above the terminal: away, failed, unsent input, skipped output. */
+/** What has to be said about a connection, above the terminal: away, failed, unsent input. */
 import { Clock, Hourglass, LoaderCircle, Send, TriangleAlert, WifiOff, X } from 'lucide-react';
 import { type ReactNode, useEffect, useEffectEvent } from 'react';
 import { amount } from '@/components/ui/amount';
@@ -173,11 +173,11 @@ function IdleRow({ endsAt, connection }: { endsAt: number; connection: TerminalC
   );
 }
 
-type BannerProps = { facts: ConnectionFacts; connection: TerminalConnection; children?: ReactNode };
+type BannerProps = { facts: ConnectionFacts; connection: TerminalConnection };
 
-/** All that is to be said now, floating over the top of the terminal; `children` come below it. */
-export function ConnectionBanner({ facts, connection, children }: BannerProps) {
-  const { state, unsent, skippedBytes, notice, idleEndsAt, host } = facts;
+/** All that is to be said now, floating over the top of the terminal. */
+export function ConnectionBanner({ facts, connection }: BannerProps) {
+  const { state, unsent, notice, idleEndsAt, host } = facts;
   const isLive = state.kind === 'live';
   return (
     <div
@@ -194,17 +194,11 @@ export function ConnectionBanner({ facts, connection, children }: BannerProps) {
       )}
       {isLive && unsent && <UnsentRow unsent={unsent} connection={connection} />}
       {isLive && idleEndsAt !== null && <IdleRow endsAt={idleEndsAt} connection={connection} />}
-      {isLive && skippedBytes > 0 && (
-        <PassingRow key={skippedBytes} onDismiss={() => connection.dismissGap()}>
-          {amount(skippedBytes)} of output were skipped. <span className="text-muted">The screen is up to date.</span>
-        </PassingRow>
-      )}
       {notice && (
         <PassingRow key={notice.message} onDismiss={() => connection.dismissNotice()}>
           {notice.message}
         </PassingRow>
       )}
-      {children}
     </div>
   );
 }

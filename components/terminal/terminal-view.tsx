@@ -11,7 +11,6 @@ import type { Exit } from '@/lib/client/facts';
 import type { Ticket } from '@/lib/client/link';
 import type { Mode } from '@/lib/protocol/wire';
 import { ConnectionBanner } from './connection-banner';
-import { EarlierOutput } from './earlier-output';
 import { EndedBar, LostBar, NoScreen } from './ended-bar';
 import { type HistoryHandle, HistoryView } from './history-view';
 import { openLinkHint } from './links';
@@ -20,7 +19,12 @@ import { type OpenTerminal, openTerminal } from './open-terminal';
 import { SearchBar } from './search-bar';
 
 /** What others on the page may use of a terminal. */
-export type TerminalHandle = { connection: TerminalConnection; showHistory: () => void };
+export type TerminalHandle = {
+  connection: TerminalConnection;
+  /** Whether older output than the oldest line in sight can be in the history only. */
+  hasEarlier: boolean;
+  showHistory: () => void;
+};
 
 type TerminalViewProps = {
   sessionId: string;
@@ -32,7 +36,7 @@ type TerminalViewProps = {
   /** How the session was lost, as far as that is known, and where it can start again; null while it is not lost. */
   lost?: { exit: Exit | null; path: string } | null;
   getTicket: () => Promise<Ticket>;
-  /** Takes the terminal's handle when it is open, and null when it closes. */
+  /** Takes the terminal's handle when it is open and when that changes, and null when it closes. */
   onHandle?: (handle: TerminalHandle | null) => void;
   onRestart: () => void;
   onBell: () => void;
@@ -62,6 +66,8 @@ export function TerminalView(props: TerminalViewProps) {
     nothing,
   );
 
+  const hasEarlier = isAtTop && !isPast;
+
   const getTheme = useEffectEvent(() => theme);
   const getTicket = useEffectEvent(() => props.getTicket());
   const onBell = useEffectEvent(() => props.onBell());
@@ -87,15 +93,18 @@ export function TerminalView(props: TerminalViewProps) {
     // For tests that look into the page; it gives no rights that the page does not have.
     Object.assign(root.current, { holdfast: { sessionId, terminal, connection } });
     setOpen(opened);
-    onHandle({ connection, showHistory: () => setIsPast(true) });
     return () => {
-      onHandle(null);
       opened.dispose();
       setOpen(null);
       setIsPast(false);
     };
   }, [sessionId, mode]);
 
+  useEffect(() => {
+    if (!open) return;
+    onHandle({ connection: open.connection, hasEarlier, showHistory: () => setIsPast(true) });
+    return () => onHandle(null);
+  }, [open, hasEarlier]);
   useEffect(() => open?.setTheme(theme, isFinding), [open, theme, isFinding]);
   useEffect(() => open?.setVisible(isVisible), [open, isVisible]);
   useEffect(() => {
@@ -150,9 +159,7 @@ export function TerminalView(props: TerminalViewProps) {
         />
       )}
       {open && facts && !(isOver && kind === 'failed') && (
-        <ConnectionBanner facts={facts} connection={open.connection}>
-          {isAtTop && !isPast && <EarlierOutput onClick={() => setIsPast(true)} />}
-        </ConnectionBanner>
+        <ConnectionBanner facts={facts} connection={open.connection} />
       )}
       {open && isFinding && (
         <SearchBar

@@ -1,6 +1,6 @@
 'use client';
 /** The round trip of the terminal in front, and where it is spent. */
-import { useId } from 'react';
+import { useId, useRef } from 'react';
 import type { Latency } from '@/lib/client/facts';
 
 type Share = { key: keyof Latency; label: string; what: string; colour: string };
@@ -20,12 +20,20 @@ function exact(ms: number): string {
   return ms < 100 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`;
 }
 
+type FigureProps = {
+  latency: Latency;
+  /** The shares are closed, and nothing else has taken the keyboard. */
+  onClose: () => void;
+};
+
 /** The figure in the status bar; it opens the shares above itself. */
-export function LatencyFigure({ latency }: { latency: Latency }) {
+export function LatencyFigure({ latency, onClose }: FigureProps) {
   const id = useId();
+  const button = useRef<HTMLButtonElement>(null);
   return (
     <>
       <button
+        ref={button}
         type="button"
         popoverTarget={id}
         aria-label={`Round trip ${whole(latency.totalMs)}: show its parts`}
@@ -39,6 +47,11 @@ export function LatencyFigure({ latency }: { latency: Latency }) {
         popover="auto"
         role="dialog"
         aria-label="Round trip"
+        onToggle={({ newState }) => {
+          const { activeElement, body } = document;
+          const isFree = activeElement === body || activeElement === button.current;
+          if (newState === 'closed' && isFree) onClose();
+        }}
         className="fixed inset-auto right-3 bottom-9 m-0 w-72 max-w-[calc(100vw-24px)] rounded-lg border border-line bg-raised p-3 text-sm text-text shadow-pop [&:popover-open]:animate-pop"
       >
         <p className="flex items-baseline justify-between">

@@ -1,24 +1,30 @@
 'use client';
 /** One line of facts about the terminal in front; while something is away it says so instead. */
-import { Eye, Keyboard } from 'lucide-react';
-import { useSyncExternalStore } from 'react';
+import { ArrowUp, Eye, FastForward, Keyboard } from 'lucide-react';
+import { useEffect, useEffectEvent, useSyncExternalStore } from 'react';
 import { AwayBanner } from '@/components/data/live';
+import type { TerminalHandle } from '@/components/terminal/terminal-view';
+import { amount } from '@/components/ui/amount';
 import { shortPath } from '@/components/ui/path-text';
 import { StatusDot, statusLabel } from '@/components/ui/status-dot';
 import { Tooltip } from '@/components/ui/tooltip';
-import type { TerminalConnection } from '@/lib/client/connection';
 import type { HostState } from '@/lib/client/facts';
+import { focusTerminal } from './focus';
 import { LatencyFigure } from './latency';
 import { exitText, isFailure } from './tabs';
 import type { Tab } from './use-workspace';
 
+/** How long skipped output is told (ms). */
+const SKIPPED_MS = 20_000;
+
 const subscribeNever = () => () => undefined;
 const nothing = () => null;
 
-type StatusBarProps = { tab: Tab | null; connection: TerminalConnection | null; path: string; home: string };
+type StatusBarProps = { tab: Tab | null; handle: TerminalHandle | null; path: string; home: string };
 
 /** Without a terminal it shows the path of the project. */
-export function StatusBar({ tab, connection, path, home }: StatusBarProps) {
+export function StatusBar({ tab, handle, path, home }: StatusBarProps) {
+  const connection = handle?.connection;
   const facts = useSyncExternalStore(
     connection?.subscribe ?? subscribeNever,
     connection?.getSnapshot ?? nothing,
@@ -44,7 +50,11 @@ export function StatusBar({ tab, connection, path, home }: StatusBarProps) {
             {shortPath(tab.currentPath, home)}
           </span>
           <span className="flex-1" />
-          {live?.latency && <LatencyFigure latency={live.latency} />}
+          {connection && live && live.skippedBytes > 0 && (
+            <SkippedMark key={live.skippedBytes} bytes={live.skippedBytes} onDismiss={() => connection.dismissGap()} />
+          )}
+          {handle?.hasEarlier && <EarlierOutput onClick={handle.showHistory} />}
+          {live?.latency && <LatencyFigure latency={live.latency} onClose={() => focusTerminal(tab.id)} />}
           {tab.viewers > 1 && (
             <span className="flex items-center gap-1 whitespace-nowrap">
               <Eye size={13} aria-hidden="true" />
@@ -74,5 +84,48 @@ function HostSilence({ state }: { state: Exclude<HostState, 'ok'> }) {
       <span className="size-2 animate-pulse rounded-full bg-warn" aria-hidden="true" />
       {text}
     </>
+  );
+}
+
+const MARK =
+  '-mx-1.5 flex shrink-0 items-center gap-1 whitespace-nowrap rounded px-1.5 font-medium hover:bg-hover animate-fade';
+
+/** At the top of a full scrollback: the way to what came before it. Here it covers no line. */
+function EarlierOutput({ onClick }: { onClick: () => void }) {
+  return (
+    <button
+      type="button"
+      title="Scroll up, or Ctrl+Shift+H"
+      // The terminal keeps the focus, from where the history takes it.
+      onMouseDown={(event) => event.preventDefault()}
+      onClick={onClick}
+      className={`${MARK} text-accent`}
+    >
+      <ArrowUp size={13} aria-hidden="true" />
+      Earlier output
+    </button>
+  );
+}
+
+/** Says that output was left out to catch up; it goes by itself after a while. */
+function SkippedMark({ bytes, onDismiss }: { bytes: number; onDismiss: () => void }) {
+  const dismiss = useEffectEvent(onDismiss);
+  useEffect(() => {
+    const timer = setTimeout(() => dismiss(), SKIPPED_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  return (
+    <span role="status" className="flex shrink-0">
+      <button
+        type="button"
+        title="The screen is up to date. Click to hide this."
+        onMouseDown={(event) => event.preventDefault()}
+        onClick={onDismiss}
+        className={`${MARK} text-warn`}
+      >
+        <FastForward size={13} aria-hidden="true" />
+        {amount(bytes)} of output skipped
+      </button>
+    </span>
   );
 }

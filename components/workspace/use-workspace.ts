@@ -146,8 +146,8 @@ export function useWorkspace(project: Project, firstTab: string | null) {
     takeHandle: (id: string, handle: TerminalHandle | null) =>
       setHandles((known) => new Map(handle ? [...known, [id, handle]] : [...known].filter(([other]) => other !== id))),
     hasHandle: (id: string) => handles.has(id),
-    /** The connection of the tab in front, once its terminal is open. */
-    connection: (active && handles.get(active.id)?.connection) ?? null,
+    /** The terminal of the tab in front, once it is open. */
+    handle: (active && handles.get(active.id)) ?? null,
     showHistory(id: string): void {
       show(id);
       handles.get(id)?.showHistory();

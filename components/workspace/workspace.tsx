@@ -70,7 +70,7 @@ export function Workspace({ project, firstTab, home }: { project: Project; first
             </div>
           )}
         </main>
-        <StatusBar tab={active} connection={workspace.connection} path={project.path} home={home} />
+        <StatusBar tab={active} handle={workspace.handle} path={project.path} home={home} />
       </div>
       <Drawer.Root open={isDrawerOpen} onOpenChange={setIsDrawerOpen}>
         <Drawer.Portal>

@@ -8,6 +8,7 @@ import { findProcesses, signal } from '@/tests/harness/processes';
 import {
   openWorkspace,
   readAt,
+  selectTab,
   terminalOf,
   typeInto,
   waitForTerminal,
@@ -64,21 +65,27 @@ test('P13 an idle session shows when it ends, and can be kept from the list and 
   await app.api('DELETE', `/api/workspace/projects/${project.id}?end=true`);
 });
 
-test('P14 a host that is slow shows in the status, one that does not answer in the terminal, until it answers', async ({
-  app,
-  page,
-}) => {
+/** Catches the page's terminal sockets, to send events as the gateway does. */
+async function catchSockets(page: Page): Promise<(event: Parameters<typeof encodeEvent>[0]) => void> {
   const sockets: WebSocketRoute[] = [];
   await page.routeWebSocket(/\/v1\/sessions\//, (socket) => {
     socket.connectToServer();
     sockets.push(socket);
   });
+  return (event) => {
+    for (const socket of sockets) socket.send(Buffer.from(encodeEvent(event)));
+  };
+}
+
+test('P14 a host that is slow shows in the status, one that does not answer in the terminal, until it answers', async ({
+  app,
+  page,
+}) => {
+  const tellAll = await catchSockets(page);
   const project = await app.createProject('silent');
   const { id } = await app.createTerminal(project, 'silent');
   await openWorkspace(app, page, project, id);
-  const tell = (state: 'ok' | 'slow' | 'unresponsive') => {
-    for (const socket of sockets) socket.send(Buffer.from(encodeEvent({ event: 'host', state })));
-  };
+  const tell = (state: 'ok' | 'slow' | 'unresponsive') => tellAll({ event: 'host', state });
   const footer = page.locator('footer');
   const banner = page.getByText('host has not answered for some seconds');
   await expect(footer).toContainText('Running');
@@ -109,9 +116,53 @@ test('P15 the status bar shows the round trip, and its parts on a click', async 
   );
   const sum = shares.reduce((all, share) => all + share, 0);
   expect(Math.abs(sum - total), 'the parts make the whole, but for rounding').toBeLessThanOrEqual(1);
+  const terminal = terminalOf(page, id);
   await page.keyboard.press('Escape');
   await expect(parts).toBeHidden();
-  await expect(figure).toBeFocused();
+  await expect(terminal.locator('textarea')).toBeFocused();
+  for (const place of [page.locator('footer'), terminal, figure]) {
+    await figure.click();
+    await expect(parts).toBeVisible();
+    await place.click();
+    await expect(parts).toBeHidden();
+    await expect(terminal.locator('textarea')).toBeFocused();
+  }
+  await app.api('DELETE', `/api/workspace/projects/${project.id}?end=true`);
+});
+
+test('P17 the marks of skipped and of earlier output are in the status bar and cover no line', async ({
+  app,
+  page,
+}) => {
+  const tellAll = await catchSockets(page);
+  const project = await app.createProject('marks');
+  const { id } = await app.createTerminal(project, 'marks');
+  await openWorkspace(app, page, project, id);
+  await typeInto(page, id, 'seq -f "%.0f abc" 1 3000; echo prin""ted\n');
+  await waitForText(page, id, 'printed');
+  await readAt(page, `[data-session-id="${id}"]`, '({ terminal }) => terminal.scrollToTop()');
+  tellAll({ event: 'gap', from: 0, to: 1_200_000 });
+
+  const footer = page.locator('footer');
+  const earlier = footer.getByRole('button', { name: 'Earlier output' });
+  const skipped = footer.getByRole('button', { name: '1.1 MB of output skipped' });
+  await expect(earlier).toBeVisible();
+  await expect(skipped).toBeVisible();
+  const covered = await terminalOf(page, id)
+    .locator('.xterm-screen')
+    .evaluate((screen) => {
+      const { left, top, width, height } = screen.getBoundingClientRect();
+      const steps = Array.from({ length: 40 }, (_, step) => (step + 0.5) / 40);
+      return steps
+        .flatMap((x) => steps.map((y) => document.elementFromPoint(left + x * width, top + y * height)))
+        .filter((element) => !element?.closest('.xterm')).length;
+    });
+  expect(covered).toBe(0);
+  await skipped.click();
+  await expect(skipped).toHaveCount(0);
+  await earlier.click();
+  await expect(page.getByTestId('history')).toHaveAttribute('data-state', 'shown', { timeout: DEADLINE_MS });
+  await expect(earlier).toHaveCount(0);
   await app.api('DELETE', `/api/workspace/projects/${project.id}?end=true`);
 });
 
@@ -162,6 +213,11 @@ test('P12 a terminal whose host dies keeps its screen, says that it is lost and 
   await expect(notice).toHaveCount(1);
   await expect(notice).toContainText('2 terminals were lost');
   await expect(notice).toContainText(/front, back|back, front/);
+  // It leads to the one that is not in front already.
+  await notice.getByRole('button', { name: 'Show' }).click();
+  await expect(page.getByRole('tab', { name: 'back' })).toHaveAttribute('aria-selected', 'true');
+  await expect(notice).toHaveCount(0);
+  await selectTab(page, 'front');
 
   await page.reload();
   await expect(page.getByRole('tab', { name: 'front' })).toContainText('lost');
