@@ -12,11 +12,16 @@ import { linkHandler } from './links';
 import { type Queries, swallowQueries } from './swallow-queries';
 import { THEMES } from './themes';
 
-/** Matches that a search marks at most. */
-export const MATCHES_MAX = 1000;
+/** A terminal that can be searched. */
+export type Searchable = {
+  terminal: Terminal;
+  search: SearchAddon;
+  /** Matches that a search marks at most. */
+  matchesMax: number;
+};
 
 /** What `createTerminal` gives; `dispose` of the terminal disposes of all of it. */
-export type TerminalParts = { terminal: Terminal; search: SearchAddon; queries: Queries };
+export type TerminalParts = Searchable & { queries: Queries };
 
 /** The page's monospace font, by name: a canvas does not resolve CSS variables. */
 export function fontFamily(): string {
@@ -27,7 +32,7 @@ export function fontFamily(): string {
 /** Creates a terminal inside an element. Its size is set by the stream, never by the element. */
 export function createTerminal(
   parent: HTMLElement,
-  options: { theme: Theme; isReadOnly: boolean; onLink: (address: string | null) => void },
+  options: { theme: Theme; isReadOnly: boolean; matchesMax: number; onLink: (address: string | null) => void },
 ): TerminalParts {
   const handler = linkHandler(options.onLink);
   const terminal = new Terminal({
@@ -48,7 +53,8 @@ export function createTerminal(
     scrollback: SCROLLBACK_LINES,
     theme: THEMES[options.theme],
   });
-  const search = new SearchAddon({ highlightLimit: MATCHES_MAX });
+  const { matchesMax } = options;
+  const search = new SearchAddon({ highlightLimit: matchesMax });
   terminal.loadAddon(new UnicodeGraphemesAddon());
   guardEraseAbove(terminal);
   keepAlternateScreenFlat(terminal);
@@ -61,7 +67,7 @@ export function createTerminal(
       leave: (event, text) => handler.leave?.(event, text, ANYWHERE),
     }),
   );
-  return { terminal, search, queries };
+  return { terminal, search, matchesMax, queries };
 }
 
 /** Our link handler does not look at the place. */

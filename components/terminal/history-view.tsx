@@ -1,6 +1,5 @@
 'use client';
 /** Older output than the terminal holds, read only, in its place: scrolling up in the terminal leads here, and down leads back. */
-import type { SearchAddon } from '@xterm/addon-search';
 import { ArrowDown, History, LoaderCircle, TriangleAlert } from 'lucide-react';
 import { type ReactNode, useEffect, useEffectEvent, useRef, useState, useSyncExternalStore } from 'react';
 import { amount } from '@/components/ui/amount';
@@ -9,8 +8,8 @@ import { ApiError, readHistory } from '@/lib/client/api';
 import { type HistoryFacts, type HistoryInput, type OpenHistory, openHistory } from './open-history';
 import type { OpenTerminal } from './open-terminal';
 
-/** What the page's search and its focus need of a history that is shown. */
-export type HistoryHandle = { search: SearchAddon; focus: () => void };
+/** What the page's search needs of a history that is shown; another one when earlier output was put before it. */
+export type HistoryHandle = NonNullable<HistoryFacts['shown']>;
 
 type HistoryViewProps = {
   sessionId: string;
@@ -69,7 +68,7 @@ export function HistoryView(props: HistoryViewProps) {
     if (!open || !shown || !root.current) return;
     // For tests that look into the page, like that of the live terminal.
     Object.assign(root.current, { holdfast: { terminal: shown.terminal } });
-    onHandle({ search: shown.search, focus: open.focus });
+    onHandle(shown);
     return () => onHandle(null);
   }, [open, shown]);
 

@@ -1,15 +1,15 @@
 /** The history of a session on the page: a second terminal that is fed from the journal and takes no input. */
-import type { SearchAddon } from '@xterm/addon-search';
 import type { Terminal } from '@xterm/xterm';
 import type { Theme } from '@/components/ui/preferences';
 import { History, type HistoryExtent, type ReadHistory } from '@/lib/client/history';
 import { ROWS } from '@/lib/protocol/limits';
 import { copySelection } from './clipboard';
-import { createTerminal, Renderer } from './create-terminal';
+import { createTerminal, Renderer, type Searchable } from './create-terminal';
 import { FONT_SIZE, measureCell } from './fit';
 import { keyAction } from './keys';
 import { isMac } from './links';
 import { watchScrolling } from './scroll';
+import { keepSelection, selectAgain } from './selection';
 import { isPassiveReport } from './terminal-input';
 import { terminalSink } from './terminal-sink';
 import { THEMES } from './themes';
@@ -19,6 +19,8 @@ const CELLS_BYTES_MAX = 192 * 1024 * 1024;
 const CELL_BYTES = 12;
 /** Earlier output is read when so many screens are left above. */
 const SCREENS_AHEAD = 3;
+/** Matches that a search marks: nothing changes here, so it takes its time once (a third of a second for so many). */
+const MATCHES_MAX = 10_000;
 /** The view opens this far above where the user was, so that its first move is a scroll (lines). */
 const FIRST_STEP_LINES = 3;
 /** Frames that a scroll position is tried for: xterm.js learns how far it can scroll when it draws. */
@@ -42,7 +44,7 @@ export type HistoryFacts = {
   readonly extent: HistoryExtent | null;
   readonly top: HistoryTop;
   /** What is on the screen; null before the first page is drawn. */
-  readonly shown: { readonly terminal: Terminal; readonly search: SearchAddon } | null;
+  readonly shown: Readonly<Searchable> | null;
 };
 
 /** What the user typed or pasted into the history: it is meant for the live terminal. */
@@ -68,14 +70,11 @@ export type OpenHistory = {
   getSnapshot(): HistoryFacts;
   /** Tries again after a failure. */
   retry(): void;
-  focus(): void;
   setTheme(theme: Theme, isFinding: boolean): void;
   dispose(): void;
 };
 
-type Sheet = {
-  terminal: Terminal;
-  search: SearchAddon;
+type Sheet = Searchable & {
   element: HTMLElement;
   renderer: Renderer;
   signal: AbortController;
@@ -103,6 +102,7 @@ export function openHistory(options: HistoryOptions): OpenHistory {
   const closing = new AbortController();
   const linesMax = Math.floor(CELLS_BYTES_MAX / CELL_BYTES / live.cols);
   const fromEndAtFirst = linesFromEnd(live);
+  const selectedAtFirst = keepSelection(live);
   let { theme } = options;
   let isFinding = false;
   let shown: Sheet | null = null;
@@ -156,11 +156,14 @@ export function openHistory(options: HistoryOptions): OpenHistory {
     const { length } = terminal.buffer.active;
     fillArea(sheet);
     await nextFrame();
-    const fromEnd = shown && linesFromEnd(shown.terminal);
-    await scrollTo(
-      terminal,
-      fromEnd === null ? length - fromEndAtFirst - FIRST_STEP_LINES : terminal.buffer.active.length - fromEnd,
-    );
+    if (shown) {
+      const end = terminal.buffer.active.length;
+      selectAgain(terminal, keepSelection(shown.terminal), end);
+      await scrollTo(terminal, end - linesFromEnd(shown.terminal));
+    } else {
+      selectAgain(terminal, selectedAtFirst, length);
+      await scrollTo(terminal, length - fromEndAtFirst - FIRST_STEP_LINES);
+    }
     if (closing.signal.aborted) return;
     sheet.renderer.setVisible(true);
     await nextFrame();
@@ -247,11 +250,13 @@ export function openHistory(options: HistoryOptions): OpenHistory {
     const element = document.createElement('div');
     element.style.cssText = 'position:absolute;inset:0;visibility:hidden';
     mount.append(element);
-    const { terminal, search, queries } = createTerminal(element, { theme, isReadOnly: false, onLink: options.onLink });
+    const { onLink } = options;
+    const parts = createTerminal(element, { theme, isReadOnly: false, matchesMax: MATCHES_MAX, onLink });
+    const { terminal, queries, ...searchable } = parts;
     terminal.options.scrollback = linesMax;
     terminal.options.fontSize = live.options.fontSize ?? FONT_SIZE;
     terminal.options.fontFamily = live.options.fontFamily ?? 'monospace';
-    const sheet = { terminal, search, element, renderer: new Renderer(terminal), signal: new AbortController() };
+    const sheet = { terminal, ...searchable, element, renderer: new Renderer(terminal), signal: new AbortController() };
     const { signal } = sheet.signal;
     paint(sheet);
     terminal.attachCustomKeyEventHandler((event) => onKey(terminal, event));
@@ -299,7 +304,6 @@ export function openHistory(options: HistoryOptions): OpenHistory {
       patch({ failure: null });
       void readEarlier();
     },
-    focus: () => shown?.terminal.focus(),
     setTheme(next, isFindingNext) {
       theme = next;
       isFinding = isFindingNext;

@@ -1,13 +1,11 @@
 /** One terminal on the page: xterm.js, its connection, and everything that passes between them. */
-import type { SearchAddon } from '@xterm/addon-search';
-import type { Terminal } from '@xterm/xterm';
 import type { Theme } from '@/components/ui/preferences';
 import { TerminalConnection } from '@/lib/client/connection';
 import type { Ticket } from '@/lib/client/link';
 import { DEFAULT_SIZE, SCROLLBACK_LINES } from '@/lib/protocol/limits';
 import type { CellSize, Mode } from '@/lib/protocol/wire';
 import { copySelection } from './clipboard';
-import { createTerminal, fontFamily, Renderer } from './create-terminal';
+import { createTerminal, fontFamily, Renderer, type Searchable } from './create-terminal';
 import {
   advanceOf,
   FONT_SIZE,
@@ -30,6 +28,8 @@ import { coloursOf, THEMES } from './themes';
 const FONT_WAIT_MS = 2_000;
 /** A window that is being dragged is measured when it has rested this long (ms). */
 const LAYOUT_REST_MS = 60;
+/** Matches that a search marks: they are marked again while the program prints. */
+const MATCHES_MAX = 1_000;
 /** Bells are announced this often at most (ms). */
 const BELL_REST_MS = 1_000;
 
@@ -53,9 +53,7 @@ export type OpenOptions = {
   askPaste(lines: number): Promise<boolean>;
 };
 
-export type OpenTerminal = {
-  readonly terminal: Terminal;
-  readonly search: SearchAddon;
+export type OpenTerminal = Readonly<Searchable> & {
   readonly connection: TerminalConnection;
   /** Pastes text, and asks first when that could run something by surprise. */
   paste(text: string): Promise<void>;
@@ -68,9 +66,10 @@ export type OpenTerminal = {
 /** Opens a terminal and connects it as soon as it is laid out. `dispose` closes everything again. */
 export function openTerminal(options: OpenOptions): OpenTerminal {
   const { area, mount, mode } = options;
-  const { terminal, search, queries } = createTerminal(mount, {
+  const { terminal, search, matchesMax, queries } = createTerminal(mount, {
     theme: options.theme,
     isReadOnly: mode === 'read',
+    matchesMax: MATCHES_MAX,
     onLink: options.onLink,
   });
   const connection = new TerminalConnection({
@@ -218,6 +217,7 @@ export function openTerminal(options: OpenOptions): OpenTerminal {
   return {
     terminal,
     search,
+    matchesMax,
     connection,
     paste,
     setTheme(next, isFinding) {

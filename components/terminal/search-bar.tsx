@@ -1,11 +1,11 @@
 'use client';
 /** Find in the terminal's screen and scrollback. */
-import type { ISearchOptions, SearchAddon } from '@xterm/addon-search';
+import type { ISearchOptions } from '@xterm/addon-search';
 import { ArrowDown, ArrowUp, CaseSensitive, Regex, WholeWord, X } from 'lucide-react';
-import { type KeyboardEvent, type ReactNode, useEffect, useRef, useState } from 'react';
+import { type KeyboardEvent, type ReactNode, useEffect, useEffectEvent, useRef, useState } from 'react';
 import { IconButton } from '@/components/ui/button';
 import type { Theme } from '@/components/ui/preferences';
-import { MATCHES_MAX } from './create-terminal';
+import type { Searchable } from './create-terminal';
 import { THEMES } from './themes';
 
 const ICON = { size: 15, 'aria-hidden': true } as const;
@@ -25,11 +25,12 @@ function isValid({ text, regex }: Query): boolean {
   }
 }
 
-function resultText(query: Query, { index, count }: Result): string {
+function resultText(query: Query, { index, count }: Result, matchesMax: number): string {
   if (query.text === '') return '';
   if (!isValid(query)) return 'Not a pattern';
   if (count === 0) return 'No match';
-  return index < 0 ? `${count >= MATCHES_MAX ? `${MATCHES_MAX}+` : count} matches` : `${index + 1} of ${count}`;
+  const all = count >= matchesMax ? `${matchesMax}+` : count;
+  return index < 0 ? `${all} matches` : `${index + 1} of ${all}`;
 }
 
 function Toggle({
@@ -57,21 +58,44 @@ function Toggle({
   );
 }
 
-export function SearchBar({ search, theme, onClose }: { search: SearchAddon; theme: Theme; onClose: () => void }) {
+type SearchBarProps = {
+  /** What is searched: another terminal when the history is opened, grows or is left. */
+  searched: Readonly<Searchable>;
+  theme: Theme;
+  /** Counts how often the user asked for it: each time the keyboard goes to the field. */
+  calls: number;
+  onClose: () => void;
+};
+
+export function SearchBar({ searched, theme, calls, onClose }: SearchBarProps) {
+  const { terminal, search, matchesMax } = searched;
   const [query, setQuery] = useState(EMPTY);
   const [result, setResult] = useState<Result>({ index: -1, count: 0 });
   const input = useRef<HTMLInputElement>(null);
 
+  /** Marks the matches again where nothing is marked yet, without a move. */
+  const markAgain = useEffectEvent(() => {
+    const { viewportY } = terminal.buffer.active;
+    find(query, 'here');
+    terminal.scrollToLine(viewportY);
+  });
+
   useEffect(() => {
-    input.current?.focus();
+    // Asked for again, it is typed over.
+    if (calls > 0) input.current?.select();
+  }, [calls]);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the marks have the colours of the theme
+  useEffect(() => {
     const results = search.onDidChangeResults(({ resultIndex, resultCount }) =>
       setResult({ index: resultIndex, count: resultCount }),
     );
+    markAgain();
     return () => {
       results.dispose();
       search.clearDecorations();
     };
-  }, [search]);
+  }, [search, theme]);
 
   function find(next: Query, direction: 'next' | 'previous' | 'here'): void {
     if (next.text === '' || !isValid(next)) {
@@ -126,7 +150,7 @@ export function SearchBar({ search, theme, onClose }: { search: SearchAddon; the
         className="h-6 w-44 min-w-0 bg-transparent px-2 text-sm outline-none max-sm:flex-1"
       />
       <output className="min-w-16 whitespace-nowrap px-1 text-right text-muted text-xs tabular-nums">
-        {resultText(query, result)}
+        {resultText(query, result, matchesMax)}
       </output>
       <Toggle
         label="Match case"

@@ -54,7 +54,8 @@ export function TerminalView(props: TerminalViewProps) {
   const mount = useRef<HTMLDivElement>(null);
   const [open, setOpen] = useState<OpenTerminal | null>(null);
   const [link, setLink] = useState<string | null>(null);
-  const [isFinding, setIsFinding] = useState(false);
+  /** How often the search was asked for since it was closed. */
+  const [findCalls, setFindCalls] = useState(0);
   const [isAtTop, setIsAtTop] = useState(false);
   const [isPast, setIsPast] = useState(false);
   const [history, setHistory] = useState<HistoryHandle | null>(null);
@@ -66,7 +67,9 @@ export function TerminalView(props: TerminalViewProps) {
     nothing,
   );
 
+  const isFinding = findCalls > 0;
   const hasEarlier = isAtTop && !isPast;
+  const find = () => setFindCalls((calls) => calls + 1);
 
   const getTheme = useEffectEvent(() => theme);
   const getTicket = useEffectEvent(() => props.getTicket());
@@ -82,7 +85,7 @@ export function TerminalView(props: TerminalViewProps) {
       theme: getTheme(),
       getTicket: () => getTicket(),
       onLink: setLink,
-      onFind: () => setIsFinding(true),
+      onFind: () => setFindCalls((calls) => calls + 1),
       onHistory: () => setIsPast(true),
       onTop: setIsAtTop,
       onBell: () => onBell(),
@@ -154,7 +157,7 @@ export function TerminalView(props: TerminalViewProps) {
           isFinding={isFinding}
           onHandle={setHistory}
           onLink={setLink}
-          onFind={() => setIsFinding(true)}
+          onFind={find}
           onLeave={leaveHistory}
         />
       )}
@@ -163,11 +166,12 @@ export function TerminalView(props: TerminalViewProps) {
       )}
       {open && isFinding && (
         <SearchBar
-          search={history?.search ?? open.search}
+          searched={history ?? open}
           theme={theme}
+          calls={findCalls}
           onClose={() => {
-            setIsFinding(false);
-            (history ?? open.terminal).focus();
+            setFindCalls(0);
+            (history ?? open).terminal.focus();
           }}
         />
       )}

@@ -1,5 +1,6 @@
 /** Output older than the scrollback: read from the journal, in the place of the terminal. */
 import { expect, type Locator, type Page } from '@playwright/test';
+import { THEMES } from '@/components/terminal/themes';
 import { test } from '@/tests/harness/e2e';
 import { bufferText, readAt, terminalOf, typeInto, waitForText } from '@/tests/harness/workspace-page';
 
@@ -148,6 +149,76 @@ test('P10 the history answers no query and reports no click, and search finds in
   await expect(history).toHaveCount(0);
   await expect.poll(() => tab.recorder.output.length).toBeGreaterThan(length);
   expect(tab.recorder.output.subarray(length).toString()).toBe('x');
+});
+
+/** How many cells of the first `rows` rows in sight have one of the colours of a match, as the screen shows them. */
+async function markedCells(page: Page, colour: string): Promise<number> {
+  const png = (await page.screenshot()).toString('base64');
+  const grid = await page.locator(`${HISTORY} .xterm-screen`).boundingBox();
+  if (!grid) throw new Error('the history is not shown');
+  const { cols, rows } = await readAt<{ cols: number; rows: number }>(
+    page,
+    HISTORY,
+    '({ terminal }) => ({ cols: terminal.cols, rows: terminal.rows })',
+  );
+  return page.evaluate(
+    async ([data, x, y, width, height, cols, rows, wanted]) => {
+      const image = new Image();
+      image.src = `data:image/png;base64,${data}`;
+      await image.decode();
+      const context = new OffscreenCanvas(image.width, image.height).getContext('2d');
+      if (!context) throw new Error('no canvas');
+      context.drawImage(image, 0, 0);
+      let count = 0;
+      for (let row = 0; row < rows; row++) {
+        for (let col = 0; col < cols; col++) {
+          // The corner of a cell is free of the glyph.
+          const [left, top] = [x + ((col + 0.5) * width) / cols, y + ((row + 0.06) * height) / rows];
+          const [red = 0, green = 0, blue = 0] = context.getImageData(left, top, 1, 1).data;
+          const found = `#${[red, green, blue].map((channel) => channel.toString(16).padStart(2, '0')).join('')}`;
+          if (found === wanted) count += 1;
+        }
+      }
+      return count;
+    },
+    [png, grid.x, grid.y, grid.width, grid.height, cols, rows, colour] as const,
+  );
+}
+
+test('P18 matches in the history are marked, the one in hand distinctly, and stay so when earlier output is put before them', async ({
+  page,
+  tab,
+}) => {
+  test.setTimeout(180_000);
+  const { id } = tab.session;
+  const { match } = THEMES.light;
+  await fill(page, id, LINES);
+  // The second page is held back until the marks of the first one were seen.
+  let isHeld = true;
+  let pages = 0;
+  await page.route('**/history?*', async (route) => {
+    pages += 1;
+    if (pages > 1) await expect.poll(() => isHeld, { timeout: DEADLINE_MS }).toBe(false);
+    await route.fallback();
+  });
+
+  await page.keyboard.press('Control+Shift+H');
+  await shownHistory(page);
+  const { length } = await viewOf(page, HISTORY);
+  await page.keyboard.press('Control+Shift+F');
+  const field = page.getByLabel('Find in terminal');
+  await field.fill(`${LINES - length + 30} and`);
+  await expect(page.locator('search output')).toHaveText('1 of 1');
+  // One of ten lines, and more than there are marks in the live terminal.
+  await field.fill('5 and some');
+  await expect.poll(() => markedCells(page, match.active)).toBe('5 and some'.length);
+  expect(await markedCells(page, match.background)).toBeGreaterThanOrEqual(2 * '5 and some'.length);
+
+  isHeld = false;
+  await expect.poll(async () => (await viewOf(page, HISTORY)).length, { timeout: DEADLINE_MS }).toBeGreaterThan(LINES);
+  await expect.poll(() => markedCells(page, match.active)).toBe('5 and some'.length);
+  await expect.poll(() => markedCells(page, match.background)).toBeGreaterThanOrEqual(2 * '5 and some'.length);
+  await expect(field).toBeFocused();
 });
 
 test('P9 an ended terminal has its history too, and a failed call is told and made again', async ({ page, tab }) => {
