@@ -4,25 +4,32 @@ import { useQueryClient } from '@tanstack/react-query';
 import { Unplug } from 'lucide-react';
 import { createContext, type ReactNode, use, useEffect, useState } from 'react';
 import { openEvents } from '@/lib/client/events';
+import { type StoreTrouble, storeTroubles } from '@/lib/client/store-trouble';
 import { applyEvent } from './cache';
 
-type Reach = { web: boolean; sidecar: boolean };
+type Reach = { web: boolean; sidecar: boolean; degraded: readonly string[] };
 
-const ReachContext = createContext<Reach>({ web: true, sidecar: true });
+const ALL_WELL: Reach = { web: true, sidecar: true, degraded: [] };
+const ReachContext = createContext(ALL_WELL);
 
 /** Keeps the stream open for the pages below it. */
 export function Live({ children }: { children: ReactNode }) {
   const client = useQueryClient();
-  const [reach, setReach] = useState<Reach>({ web: true, sidecar: true });
+  const [reach, setReach] = useState(ALL_WELL);
 
   useEffect(
     () =>
       openEvents({
         onEvent(event) {
-          if (event.type === 'hello') setReach({ web: true, sidecar: event.sidecar });
-          if (event.type === 'sidecar') setReach({ web: true, sidecar: event.reachable });
+          if (event.type === 'hello') setReach({ web: true, sidecar: event.sidecar, degraded: event.degraded });
+          if (event.type === 'sidecar') setReach((known) => ({ ...known, web: true, sidecar: event.reachable }));
+          if (event.type === 'store') setReach((known) => ({ ...known, web: true, degraded: event.degraded }));
           // What changed while nobody listened is in no event. Without the gateway, web may know less than this page.
-          const isFresh = (event.type === 'hello' && event.sidecar) || (event.type === 'sidecar' && event.reachable);
+          // With the store, what is safe changes.
+          const isFresh =
+            (event.type === 'hello' && event.sidecar) ||
+            (event.type === 'sidecar' && event.reachable) ||
+            event.type === 'store';
           if (isFresh) void client.invalidateQueries();
           applyEvent(client, event);
         },
@@ -43,6 +50,11 @@ export function Live({ children }: { children: ReactNode }) {
 export function useIsReachable(): boolean {
   const { web, sidecar } = use(ReachContext);
   return web && sidecar;
+}
+
+/** What the store has to do without, the worst first. */
+export function useStoreTroubles(): StoreTrouble[] {
+  return storeTroubles(use(ReachContext).degraded);
 }
 
 /** What cannot be reached right now, as a sentence, or null. */

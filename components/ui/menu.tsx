@@ -11,19 +11,23 @@ const PANEL =
 const ITEM =
   'flex h-8 select-none items-center gap-2 rounded px-2 outline-none data-[highlighted]:bg-hover data-[disabled]:opacity-50';
 
-export type MenuEntry =
-  | 'separator'
-  | {
-      id: string;
-      label: ReactNode;
-      icon?: ReactNode;
-      keys?: string;
-      isDanger?: boolean;
-      isDisabled?: boolean;
-      /** Shown with a check mark; every entry of one menu has it or none. */
-      isChecked?: boolean;
-      onSelect: () => void;
-    };
+type Action = {
+  id: string;
+  label: ReactNode;
+  icon?: ReactNode;
+  keys?: string;
+  isDanger?: boolean;
+  isDisabled?: boolean;
+  /** Shown with a check mark; every entry of one menu has it or none. */
+  isChecked?: boolean;
+  onSelect: () => void;
+};
+
+/** Something to choose, a line between, or a note that is only read. */
+export type MenuEntry = 'separator' | { note: ReactNode } | Action;
+
+const DROPDOWN = { Item: Dropdown.Item, Label: Dropdown.Label, Separator: Dropdown.Separator };
+const CONTEXT = { Item: Context.Item, Label: Context.Label, Separator: Context.Separator };
 
 type MenuProps = {
   entries: MenuEntry[];
@@ -32,7 +36,7 @@ type MenuProps = {
   returnsFocus?: () => boolean;
 };
 
-function Face({ entry }: { entry: Exclude<MenuEntry, 'separator'> }) {
+function Face({ entry }: { entry: Action }) {
   return (
     <>
       {entry.icon && <span className="flex w-4 shrink-0 justify-center text-muted">{entry.icon}</span>}
@@ -45,13 +49,34 @@ function Face({ entry }: { entry: Exclude<MenuEntry, 'separator'> }) {
   );
 }
 
-function itemProps(entry: Exclude<MenuEntry, 'separator'>) {
+function itemProps(entry: Action) {
   return {
     disabled: entry.isDisabled ?? false,
     onSelect: entry.onSelect,
     className: `${ITEM} ${entry.isDanger ? 'text-danger [&_span]:text-danger' : ''}`,
     ...(entry.isChecked !== undefined && { role: 'menuitemradio', 'aria-checked': entry.isChecked }),
   };
+}
+
+/** The entries in the parts of either kind of menu. */
+function Entries({ entries, Item, Label, Separator }: { entries: MenuEntry[] } & typeof DROPDOWN) {
+  return entries.map((entry, index) => {
+    // biome-ignore-start lint/suspicious/noArrayIndexKey: a separator or a note has no name but its place
+    if (entry === 'separator') return <Separator key={index} className="my-1 h-px bg-line" />;
+    if ('note' in entry) {
+      return (
+        <Label key={index} className="max-w-64 px-2 py-1 text-muted text-xs">
+          {entry.note}
+        </Label>
+      );
+    }
+    // biome-ignore-end lint/suspicious/noArrayIndexKey: as above
+    return (
+      <Item key={entry.id} {...itemProps(entry)}>
+        <Face entry={entry} />
+      </Item>
+    );
+  });
 }
 
 /** A menu below the button that is its child. */
@@ -61,16 +86,7 @@ export function DropdownMenu({ entries, children, align = 'end' }: MenuProps & {
       <Dropdown.Trigger asChild>{children}</Dropdown.Trigger>
       <Dropdown.Portal>
         <Dropdown.Content align={align} sideOffset={4} collisionPadding={8} loop className={PANEL}>
-          {entries.map((entry, index) =>
-            entry === 'separator' ? (
-              // biome-ignore lint/suspicious/noArrayIndexKey: a separator has no name but its place
-              <Dropdown.Separator key={index} className="my-1 h-px bg-line" />
-            ) : (
-              <Dropdown.Item key={entry.id} {...itemProps(entry)}>
-                <Face entry={entry} />
-              </Dropdown.Item>
-            ),
-          )}
+          <Entries entries={entries} {...DROPDOWN} />
         </Dropdown.Content>
       </Dropdown.Portal>
     </Dropdown.Root>
@@ -91,16 +107,7 @@ export function ContextMenu({ entries, children, returnsFocus }: MenuProps) {
             if (returnsFocus?.() === false) event.preventDefault();
           }}
         >
-          {entries.map((entry, index) =>
-            entry === 'separator' ? (
-              // biome-ignore lint/suspicious/noArrayIndexKey: a separator has no name but its place
-              <Context.Separator key={index} className="my-1 h-px bg-line" />
-            ) : (
-              <Context.Item key={entry.id} {...itemProps(entry)}>
-                <Face entry={entry} />
-              </Context.Item>
-            ),
-          )}
+          <Entries entries={entries} {...CONTEXT} />
         </Context.Content>
       </Context.Portal>
     </Context.Root>

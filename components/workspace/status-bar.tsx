@@ -11,6 +11,7 @@ import { Tooltip } from '@/components/ui/tooltip';
 import type { HostState } from '@/lib/client/facts';
 import { focusTerminal } from './focus';
 import { LatencyFigure } from './latency';
+import { StoreBanner } from './store-banner';
 import { exitText, isFailure } from './tabs';
 import type { Tab } from './use-workspace';
 
@@ -33,7 +34,12 @@ export function StatusBar({ tab, handle, path, home }: StatusBarProps) {
   const live = facts?.state.kind === 'live' ? facts : null;
   return (
     <footer className="relative flex h-7 shrink-0 items-center gap-3 border-line border-t bg-panel px-3 text-muted text-xs">
-      {!tab && <span className="truncate font-mono text-2xs">{shortPath(path, home)}</span>}
+      {!tab && (
+        <>
+          <span className="min-w-0 flex-1 truncate font-mono text-2xs">{shortPath(path, home)}</span>
+          <StoreBanner onClose={() => undefined} />
+        </>
+      )}
       {tab && (
         <>
           <span className="flex items-center gap-1.5 whitespace-nowrap text-text">
@@ -50,6 +56,7 @@ export function StatusBar({ tab, handle, path, home }: StatusBarProps) {
             {shortPath(tab.currentPath, home)}
           </span>
           <span className="flex-1" />
+          <StoreBanner onClose={() => focusTerminal(tab.id)} />
           {connection && live && live.skippedBytes > 0 && (
             <SkippedMark key={live.skippedBytes} bytes={live.skippedBytes} onDismiss={() => connection.dismissGap()} />
           )}

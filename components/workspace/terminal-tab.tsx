@@ -6,7 +6,10 @@ import { ArrowLeft, ArrowRight, Bell, Clock, History, Pencil, RotateCw, X } from
 import { useEffect, useRef } from 'react';
 import { ContextMenu, type MenuEntry } from '@/components/ui/menu';
 import { statusLabel } from '@/components/ui/status-dot';
+import { Tooltip } from '@/components/ui/tooltip';
 import { NAME_GRAPHEMES_MAX } from '@/lib/protocol/limits';
+import { type Survival, survivalOf } from './durability';
+import { DurabilityBadge, SurvivalText } from './durability-badge';
 import { focusTab, focusTerminal } from './focus';
 import { IdleMark } from './idle-mark';
 import { SessionBadge } from './session-icon';
@@ -67,6 +70,20 @@ function NameField({ tab, onName, onDone }: NameFieldProps) {
   );
 }
 
+/** What there is to know of a tab at a glance; `survival` is quiet, because it is rarely news. */
+function TabDetails({ tab, survival }: { tab: Tab; survival: Survival }) {
+  return (
+    <span className="min-w-0">
+      <span className="block">
+        {[tab.title || tab.tabName, tab.foreground, statusLabel(tab.status)].filter(Boolean).join(' · ')}
+      </span>
+      <span className="mt-0.5 block text-muted">
+        <SurvivalText survival={survival} />
+      </span>
+    </span>
+  );
+}
+
 function tabEntries(tab: Tab, index: number, workspace: Workspace): MenuEntry[] {
   const last = workspace.tabs.length - 1;
   const restart: MenuEntry[] = canRestart(tab)
@@ -110,6 +127,8 @@ function tabEntries(tab: Tab, index: number, workspace: Workspace): MenuEntry[] 
     },
     'separator',
     { id: 'close', label: 'Close', icon: <X {...ICON} />, isDanger: true, onSelect: () => void workspace.close(tab) },
+    'separator',
+    { note: <SurvivalText survival={survivalOf(tab.durability, workspace.isEphemeral)} /> },
   ];
 }
 
@@ -118,6 +137,7 @@ export function TerminalTab({ tab, index, workspace }: { tab: Tab; index: number
   const { setNodeRef, listeners, transform, transition, isDragging } = useSortable({ id: tab.id });
   const button = useRef<HTMLButtonElement>(null);
   const isRestartable = canRestart(tab);
+  const survival = survivalOf(tab.durability, workspace.isEphemeral);
   const isRenaming = workspace.renamingId === tab.id;
 
   // The browser's scroll position is outside React: the tab in front is brought into view.
@@ -145,27 +165,29 @@ export function TerminalTab({ tab, index, workspace }: { tab: Tab; index: number
           </span>
         ) : (
           <>
-            <button
-              ref={button}
-              type="button"
-              role="tab"
-              id={`tab-${tab.id}`}
-              aria-selected={tab.isActive}
-              aria-controls={tab.isOpened ? `panel-${tab.id}` : undefined}
-              aria-keyshortcuts={index < 9 ? `Alt+${index + 1}` : undefined}
-              tabIndex={tab.isActive ? 0 : -1}
-              title={[tab.title || tab.tabName, tab.foreground, statusLabel(tab.status)].filter(Boolean).join(' · ')}
-              className={`flex h-full min-w-28 max-w-60 items-center gap-2.5 pl-3 text-left text-sm outline-offset-[-3px] ${isRestartable ? 'pr-14' : 'pr-8'}`}
-              onClick={() => workspace.show(tab.id)}
-              onDoubleClick={() => workspace.rename(tab.id)}
-              onMouseDown={(event) => event.button === 1 && event.preventDefault()}
-              onAuxClick={(event) => event.button === 1 && void workspace.close(tab)}
-            >
-              <SessionBadge session={tab} />
-              <span className="min-w-0 flex-1 truncate">{tab.tabName}</span>
-              <ExitBadge tab={tab} />
-              <IdleMark tab={tab} />
-            </button>
+            <Tooltip text={<TabDetails tab={tab} survival={survival} />}>
+              <button
+                ref={button}
+                type="button"
+                role="tab"
+                id={`tab-${tab.id}`}
+                aria-selected={tab.isActive}
+                aria-controls={tab.isOpened ? `panel-${tab.id}` : undefined}
+                aria-keyshortcuts={index < 9 ? `Alt+${index + 1}` : undefined}
+                tabIndex={tab.isActive ? 0 : -1}
+                className={`flex h-full min-w-28 max-w-60 items-center gap-2.5 pl-3 text-left text-sm outline-offset-[-3px] ${isRestartable ? 'pr-14' : 'pr-8'}`}
+                onClick={() => workspace.show(tab.id)}
+                onDoubleClick={() => workspace.rename(tab.id)}
+                onMouseDown={(event) => event.button === 1 && event.preventDefault()}
+                onAuxClick={(event) => event.button === 1 && void workspace.close(tab)}
+              >
+                <SessionBadge session={tab} />
+                <span className="min-w-0 flex-1 truncate">{tab.tabName}</span>
+                <ExitBadge tab={tab} />
+                <IdleMark tab={tab} />
+                <DurabilityBadge survival={survival} />
+              </button>
+            </Tooltip>
             <span className="pointer-events-none absolute right-3 flex group-focus-within:hidden group-hover:hidden">
               <Attention tab={tab} />
             </span>

@@ -45,8 +45,11 @@ function useTickets() {
   };
 }
 
+/** `isEphemeral`: Holdfast writes nothing, and ends its sessions with itself. */
+export type WorkspaceOptions = { project: Project; firstTab: string | null; isEphemeral: boolean };
+
 /** Everything that the parts of the page show and do. */
-export function useWorkspace(project: Project, firstTab: string | null) {
+export function useWorkspace({ project, firstTab, isEphemeral }: WorkspaceOptions) {
   const router = useRouter();
   // The address follows this state: a render that waits for the router would be felt at each switch.
   const [front, setFront] = useState(firstTab);
@@ -112,6 +115,7 @@ export function useWorkspace(project: Project, firstTab: string | null) {
   return {
     project,
     projects,
+    isEphemeral,
     tabs,
     active: tabs.find(({ isActive }) => isActive) ?? null,
     isLoading: isPending,

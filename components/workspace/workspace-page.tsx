@@ -19,14 +19,15 @@ type WorkspacePageProps = {
   firstTab: string | null;
   /** The server's home directory, which paths show as `~`. */
   home: string;
+  isEphemeral: boolean;
 };
 
 /** Finds the project among the caller's. */
-export function WorkspacePage({ projectId, firstTab, home }: WorkspacePageProps) {
+export function WorkspacePage({ projectId, ...rest }: WorkspacePageProps) {
   const { projects, error, refetch } = useProjects();
   const away = useAway();
   const project = projects?.find(({ id }) => id === projectId);
-  if (project) return <Workspace key={project.id} project={project} firstTab={firstTab} home={home} />;
+  if (project) return <Workspace key={project.id} project={project} {...rest} />;
   // A web server that has just begun knows no projects until the gateway tells it.
   if (projects && away) {
     return (

@@ -6,7 +6,6 @@ import { useState } from 'react';
 import { CreateProjectDialog } from '@/components/projects/project-form';
 import { Button } from '@/components/ui/button';
 import { Confirm } from '@/components/ui/dialog';
-import type { Project } from '@/lib/protocol/rest';
 import { EmptyWorkspace } from './empty-workspace';
 import { useLossNotice } from './loss-notice';
 import { useShortcuts } from './shortcuts';
@@ -15,11 +14,12 @@ import { StatusBar } from './status-bar';
 import { TabStrip } from './tab-strip';
 import { runningProgram } from './tabs';
 import { TerminalPanel } from './terminal-panel';
-import { useWorkspace } from './use-workspace';
+import { useWorkspace, type WorkspaceOptions } from './use-workspace';
 
 /** Lives as long as the project is on the page. */
-export function Workspace({ project, firstTab, home }: { project: Project; firstTab: string | null; home: string }) {
-  const workspace = useWorkspace(project, firstTab);
+export function Workspace({ home, ...options }: WorkspaceOptions & { home: string }) {
+  const { project } = options;
+  const workspace = useWorkspace(options);
   const { tabs, active, asking } = workspace;
   const [isDrawerOpen, setIsDrawerOpen] = useState(false);
   const [isCreatingProject, setIsCreatingProject] = useState(false);

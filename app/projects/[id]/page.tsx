@@ -5,6 +5,7 @@ import { SignIn } from '@/components/sign-in/sign-in';
 import { WorkspacePage } from '@/components/workspace/workspace-page';
 import { projectIdSchema } from '@/lib/protocol/ids';
 import { getPageCaller } from '@/lib/server/auth';
+import { getContext } from '@/lib/server/context';
 
 type PageProps = {
   params: Promise<{ id: string }>;
@@ -18,5 +19,7 @@ export default async function Page({ params, searchParams }: PageProps) {
   const { tab } = await searchParams;
   const caller = await getPageCaller();
   if (!caller) return <SignIn />;
-  return <WorkspacePage projectId={id.data} firstTab={typeof tab === 'string' ? tab : null} home={homedir()} />;
+  const { ephemeral } = getContext().config;
+  const firstTab = typeof tab === 'string' ? tab : null;
+  return <WorkspacePage projectId={id.data} firstTab={firstTab} home={homedir()} isEphemeral={ephemeral} />;
 }
