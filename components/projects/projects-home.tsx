@@ -88,7 +88,7 @@ export function ProjectsHome({ home }: { home: string }) {
             )}
           </div>
           {hasSearch && (
-            <label className="order-last flex h-8 w-full items-center gap-2 rounded-md border border-line-strong bg-bg px-2.5 focus-within:border-accent focus-within:ring-1 focus-within:ring-accent sm:order-none sm:w-60">
+            <label className="order-last flex h-8 w-full items-center gap-2 rounded-md border border-line-field bg-bg px-2.5 focus-within:border-accent focus-within:ring-1 focus-within:ring-accent sm:order-none sm:w-60">
               <Search size={15} className="shrink-0 text-muted" aria-hidden="true" />
               <input
                 type="search"

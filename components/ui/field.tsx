@@ -26,7 +26,7 @@ export function Field({ label, hint, error, isMono = false, ...rest }: FieldProp
         id={id}
         aria-invalid={error !== undefined}
         aria-describedby={`${id}-note`}
-        className={`h-9 w-full rounded-md border bg-bg px-3 text-base text-text outline-none focus:border-accent focus:ring-1 focus:ring-accent aria-invalid:border-danger aria-invalid:ring-danger ${error ? 'border-danger' : 'border-line-strong'} ${isMono ? 'font-mono text-sm' : ''}`}
+        className={`h-9 w-full rounded-md border bg-bg px-3 text-base text-text outline-none focus:border-accent focus:ring-1 focus:ring-accent aria-invalid:border-danger aria-invalid:ring-danger ${error ? 'border-danger' : 'border-line-field'} ${isMono ? 'font-mono text-sm' : ''}`}
       />
       <p
         id={`${id}-note`}

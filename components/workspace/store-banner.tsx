@@ -9,19 +9,19 @@ export function StoreBanner({ onClose }: { onClose: () => void }) {
   const troubles = useStoreTroubles();
   const [worst] = troubles;
   return (
-    <div role="status" className="flex min-w-0">
+    <div role="status" className="flex shrink-0">
       {worst && (
         <PopoverButton
           face={
-            <span className="flex items-center gap-1.5">
+            <span className="flex items-center gap-1.5 whitespace-nowrap">
               <DatabaseZap size={13} className="shrink-0" aria-hidden="true" />
-              <span className="truncate">{worst.word}</span>
-              <span className="truncate font-normal max-lg:hidden">Everything works</span>
+              {worst.word}
+              <span className="font-normal max-lg:hidden">Everything works</span>
             </span>
           }
           label={`${worst.word}: what that means`}
           hint={worst.text}
-          className="mx-0 min-w-0 bg-warn-tint font-medium text-warn"
+          className="bg-warn-tint font-medium text-warn"
           title="Store"
           onClose={onClose}
         >

@@ -4,7 +4,7 @@ import { closestCenter, DndContext, type DragEndEvent, MouseSensor, useSensor, u
 import { horizontalListSortingStrategy, SortableContext } from '@dnd-kit/sortable';
 import { PanelLeft } from 'lucide-react';
 import Link from 'next/link';
-import type { KeyboardEvent } from 'react';
+import { type KeyboardEvent, useEffect, useRef } from 'react';
 import { Mark } from '@/components/ui/brand';
 import { IconButton } from '@/components/ui/button';
 import { openSidebar, useSidebarOpen } from '@/components/ui/preferences';
@@ -22,6 +22,19 @@ export function TabStrip({ workspace, onOpenDrawer }: { workspace: Workspace; on
   const { tabs } = workspace;
   const isOpen = useSidebarOpen();
   const sensors = useSensors(useSensor(MouseSensor, { activationConstraint: { distance: DRAG_FROM_PX } }));
+
+  const list = useRef<HTMLDivElement>(null);
+
+  // A window that becomes narrower keeps the tab in front in view.
+  useEffect(() => {
+    const { current } = list;
+    if (!current) return;
+    const observer = new ResizeObserver(() =>
+      current.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' }),
+    );
+    observer.observe(current);
+    return () => observer.disconnect();
+  }, []);
 
   function onDragEnd({ active, over }: DragEndEvent): void {
     const index = tabs.findIndex(({ id }) => id === over?.id);
@@ -83,6 +96,7 @@ export function TabStrip({ workspace, onOpenDrawer }: { workspace: Workspace; on
       >
         <SortableContext items={tabs.map(({ id }) => id)} strategy={horizontalListSortingStrategy}>
           <div
+            ref={list}
             role="tablist"
             aria-label="Terminals"
             aria-orientation="horizontal"

@@ -178,7 +178,8 @@ export function TerminalTab({ tab, index, workspace }: { tab: Tab; index: number
                 className={`flex h-full min-w-28 max-w-60 items-center gap-2.5 pl-3 text-left text-sm outline-offset-[-3px] ${isRestartable ? 'pr-14' : 'pr-8'}`}
                 onClick={() => workspace.show(tab.id)}
                 onDoubleClick={() => workspace.rename(tab.id)}
-                onMouseDown={(event) => event.button === 1 && event.preventDefault()}
+                // Only a click moves the keyboard: when the menu closes, it is where it was.
+                onMouseDown={(event) => event.button !== 0 && event.preventDefault()}
                 onAuxClick={(event) => event.button === 1 && void workspace.close(tab)}
               >
                 <SessionBadge session={tab} />

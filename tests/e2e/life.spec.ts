@@ -62,6 +62,7 @@ test('P13 an idle session shows when it ends, and can be kept from the list and 
   await page.getByRole('menuitem', { name: 'Keep running' }).click();
   await expect(page.getByRole('img', { name: /ends in/ })).toHaveCount(0);
   expect(kept).toBe(2);
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
   await app.api('DELETE', `/api/workspace/projects/${project.id}?end=true`);
 });
 
@@ -163,6 +164,30 @@ test('P17 the marks of skipped and of earlier output are in the status bar and c
   await earlier.click();
   await expect(page.getByTestId('history')).toHaveAttribute('data-state', 'shown', { timeout: DEADLINE_MS });
   await expect(earlier).toHaveCount(0);
+  await app.api('DELETE', `/api/workspace/projects/${project.id}?end=true`);
+});
+
+test('P22 the tab in front stays in view in a narrower window, and the menu of a tab gives the keyboard back', async ({
+  app,
+  page,
+}) => {
+  const project = await app.createProject('narrow');
+  const sessions: TerminalSession[] = [];
+  for (const name of ['one', 'two', 'three', 'four']) sessions.push(await app.createTerminal(project, name));
+  const [first, , , last] = sessions;
+  if (!first || !last) throw new Error('four sessions are open');
+  await openWorkspace(app, page, project, last.id);
+  await page.setViewportSize({ width: 390, height: 844 });
+  await expect(page.getByRole('tab', { name: last.tabName })).toBeInViewport({ ratio: 0.95 });
+
+  await page.setViewportSize({ width: 1280, height: 800 });
+  const keyboard = terminalOf(page, last.id).locator('textarea');
+  await keyboard.focus();
+  await page.getByRole('tab', { name: first.tabName }).click({ button: 'right' });
+  await expect(page.getByRole('menu')).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('menu')).toHaveCount(0);
+  await expect(keyboard).toBeFocused();
   await app.api('DELETE', `/api/workspace/projects/${project.id}?end=true`);
 });
 
