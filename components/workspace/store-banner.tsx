@@ -9,7 +9,7 @@ export function StoreBanner({ onClose }: { onClose: () => void }) {
   const troubles = useStoreTroubles();
   const [worst] = troubles;
   return (
-    <div role="status" className="flex shrink-0">
+    <div role="status" className={`flex shrink-0 ${worst ? 'px-1.5' : ''}`}>
       {worst && (
         <PopoverButton
           face={
