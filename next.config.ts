@@ -40,6 +40,8 @@ const rewrites = [
 const nextConfig: NextConfig = {
   output: 'standalone',
   outputFileTracingRoot: fileURLToPath(new URL('.', import.meta.url)),
+  // The migrations of the database are read when the server starts.
+  outputFileTracingIncludes: { '/*': ['./drizzle/*.sql', './drizzle/meta/_journal.json'] },
   devIndicators: false,
   // `npm run check` looks at all types; a start must not wait for those of the tests.
   typescript: { ignoreBuildErrors: true },

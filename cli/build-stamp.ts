@@ -8,6 +8,7 @@ import { z } from 'zod';
 const SOURCES = [
   'app',
   'components',
+  'drizzle',
   'lib',
   'public',
   'ws-server',

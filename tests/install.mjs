@@ -1,6 +1,6 @@
 /** The programs of the system that the tests use: finds them, and installs what is missing where it can. */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 const INSTALL_DEADLINE_MS = 10 * 60_000;
@@ -12,7 +12,11 @@ const PROGRAMS = [
   { name: 'top', debian: 'procps' },
   { name: 'git', debian: 'git' },
   { name: 'python3', debian: 'python3' },
+  { name: 'postgres', debian: 'postgresql' },
+  { name: 'redis-server', debian: 'redis-server' },
 ];
+/** Where Debian puts the servers' programs of Postgres, in a directory for each version. */
+const POSTGRES_DIR = '/usr/lib/postgresql';
 
 function isExecutable(path) {
   try {
@@ -23,8 +27,16 @@ function isExecutable(path) {
   }
 }
 
+function postgresDirectories() {
+  try {
+    return readdirSync(POSTGRES_DIR).map((version) => join(POSTGRES_DIR, version, 'bin'));
+  } catch {
+    return []; // another system, or not installed
+  }
+}
+
 function find(name) {
-  const directories = (process.env.PATH ?? '').split(delimiter);
+  const directories = [...(process.env.PATH ?? '').split(delimiter), ...postgresDirectories()];
   return directories.map((directory) => join(directory, name)).find(isExecutable) ?? null;
 }
 

@@ -13,7 +13,8 @@ beforeEach(() => {
   tool('bin/npm', 'exit 0');
   tool('bin/apt-get', 'exit 1');
   tool('bin/chromium', 'exit 0');
-  for (const name of ['vim', 'less', 'htop', 'top', 'git', 'python3']) tool(`bin/${name}`, 'exit 0');
+  const programs = ['vim', 'less', 'htop', 'top', 'git', 'python3', 'postgres', 'redis-server'];
+  for (const name of programs) tool(`bin/${name}`, 'exit 0');
   write('cli/bin.mjs', '');
   mkdirSync(join(root, 'test-results'));
   vitest({ numPassedTests: 5, numFailedTests: 0, numPendingTests: 0 }, 0);
