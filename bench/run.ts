@@ -14,6 +14,7 @@ import { open } from './cases/open';
 import { reattach } from './cases/reattach';
 import { restart } from './cases/restart';
 import { backlog, slowReader } from './cases/slow';
+import { stores } from './cases/stores';
 import { throughputLog, throughputYes } from './cases/throughput';
 import { load, machine } from './machine';
 import type { PeerName } from './peers/peer';
@@ -39,6 +40,7 @@ const CASES: readonly Case[] = [
   idle,
   connections,
   churn,
+  stores,
 ];
 
 /** One measurement may take this long (ms). */
@@ -62,6 +64,7 @@ const FULL: Scale = {
   connections: 1_000,
   manySessions: 100,
   cycles: 1_000,
+  storeRounds: 500,
 };
 
 /** The same cases, smaller: about three minutes on two quiet cores. */
@@ -80,6 +83,7 @@ const QUICK: Scale = {
   connections: 100,
   manySessions: 10,
   cycles: 30,
+  storeRounds: 100,
 };
 
 const USAGE = `Usage: npm run bench -- [options]
@@ -155,6 +159,7 @@ function withDeadline<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
 }
 
 async function measure(each: Case, name: PeerName, { servers, sizes, signal }: Run): Promise<Values> {
+  if (each.layout === 'none') return withDeadline(each.measure(sizes), signal);
   const bench: Bench = { sizes, restart: () => servers.fresh(name, each.layout) };
   const peer = each.needsFresh ? await servers.fresh(name, each.layout) : await servers.running(name, each.layout);
   return withDeadline(each.measure(peer, bench), signal);
@@ -174,7 +179,7 @@ async function runAll({ cases, rounds }: Options, run: Run): Promise<Record[]> {
           record.values = await measure(each, peer, run);
         } catch (error) {
           record.error = error instanceof Error ? error.message : String(error);
-          await run.servers.discard(peer, each.layout);
+          if (each.layout !== 'none') await run.servers.discard(peer, each.layout);
         }
         record.seconds = (performance.now() - startedAt) / 1000;
         records.push(record);

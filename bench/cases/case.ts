@@ -18,6 +18,7 @@ export type Sizes = {
   manyFile: string;
   manySessions: number;
   cycles: number;
+  storeRounds: number;
 };
 
 export type Bench = {
@@ -26,7 +27,8 @@ export type Bench = {
   restart(): Promise<Peer>;
 };
 
-export type Case = {
+/** A case over servers: what it measures is set beside the baseline. */
+export type ServerCase = {
   name: string;
   layout: Layout;
   peers: readonly PeerName[];
@@ -35,6 +37,17 @@ export type Case = {
   measure(peer: Peer, bench: Bench): Promise<Values>;
   rows(sizes: Sizes): Row[];
 };
+
+/** A case over a part of Holdfast, which needs no server. */
+export type PartCase = {
+  name: string;
+  layout: 'none';
+  peers: typeof OURS;
+  measure(sizes: Sizes): Promise<Values>;
+  rows(sizes: Sizes): Row[];
+};
+
+export type Case = ServerCase | PartCase;
 
 export const BOTH: readonly PeerName[] = ['naive', 'holdfast'];
 export const OURS: readonly PeerName[] = ['holdfast'];

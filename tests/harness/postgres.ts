@@ -21,14 +21,17 @@ import { freePort, isRunning, signal, until } from './processes';
 const START_DEADLINE_MS = 20_000;
 const STOP_DEADLINE_MS = 10_000;
 const DEBIAN_DIR = '/usr/lib/postgresql';
+const SETTINGS = ['shared_buffers=16MB', 'listen_addresses=127.0.0.1'];
 /** Speed before safety: what it holds is thrown away. `kill` still loses nothing, for the system keeps what was written. */
-const SETTINGS = ['fsync=off', 'full_page_writes=off', 'shared_buffers=16MB', 'listen_addresses=127.0.0.1'];
+const FAST_SETTINGS = ['fsync=off', 'full_page_writes=off'];
 
 export type PostgresOptions = {
   /** Connections that the server takes in all; it keeps three of them for its owner. */
   maxConnections?: number;
   /** Holds the data in memory, in a file system of so many megabytes that can be full. Needs root. */
   megabytes?: number;
+  /** Waits for the disk with each change, as an installed server does. */
+  isDurable?: boolean;
 };
 
 function binariesDir(): string | null {
@@ -127,6 +130,7 @@ export class TestPostgres {
   /** Starts it on the port and data that it had. */
   async start(): Promise<void> {
     const settings = [...SETTINGS, `port=${this.port}`, `unix_socket_directories=${this.#dir}`];
+    if (!this.#options.isDurable) settings.push(...FAST_SETTINGS);
     if (this.#options.maxConnections !== undefined) settings.push(`max_connections=${this.#options.maxConnections}`);
     const flags = settings.flatMap((setting) => ['-c', setting]);
     const [program, args] = asOwner(join(this.#bin, 'postgres'), '-D', this.#data, ...flags);

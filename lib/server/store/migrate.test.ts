@@ -3,10 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import postgres from 'postgres';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { projectRecord, sessionRecord } from '@/tests/contract/stores';
 import { HAS_POSTGRES, TestPostgres } from '@/tests/harness/postgres';
-import { MIGRATIONS_DIR, migrate, SchemaTooNewError } from './migrate';
+import { LOCK_KEY, MIGRATIONS_DIR, migrate, SchemaTooNewError } from './migrate';
 import { PostgresDriver } from './postgres';
 
 let directory: string;
@@ -137,7 +138,7 @@ describe.skipIf(!HAS_POSTGRES)('on Postgres', () => {
         "alter table projects add colour text default 'red'",
         'create table third (id text)',
       );
-      await migrate({ url }, newer);
+      await migrate({ url }, { directory: newer });
       expect(await tablesOf(url)).toEqual(['holdfast_migrations', 'projects', 'terminal_sessions', 'third']);
       expect(await server.query('select id, colour from projects', url)).toEqual([{ id: project.id, colour: 'red' }]);
       expect(await driver.sessions.get(session.id)).toEqual(session);
@@ -149,7 +150,7 @@ describe.skipIf(!HAS_POSTGRES)('on Postgres', () => {
   it('D8 a migration that fails leaves the database as it was', async () => {
     const url = await server.schemaUrl();
     await expect(
-      migrate({ url }, migrationsWith('create table fine (id text)', 'create tabel wrong')),
+      migrate({ url }, { directory: migrationsWith('create table fine (id text)', 'create tabel wrong') }),
     ).rejects.toThrow();
     expect(await tablesOf(url)).toEqual([]);
     await migrate({ url });
@@ -157,7 +158,7 @@ describe.skipIf(!HAS_POSTGRES)('on Postgres', () => {
 
   it('D9 a newer database is refused, and untouched', async () => {
     const url = await server.schemaUrl();
-    await migrate({ url }, migrationsWith('create table third (id text)'));
+    await migrate({ url }, { directory: migrationsWith('create table third (id text)') });
     const before = await server.query('table holdfast_migrations', url);
     await expect(migrate({ url })).rejects.toThrow(SchemaTooNewError);
     expect(await server.query('table holdfast_migrations', url)).toEqual(before);
@@ -167,11 +168,41 @@ describe.skipIf(!HAS_POSTGRES)('on Postgres', () => {
   it('D10 of several that migrate at once one does, the others wait for it', async () => {
     const url = await server.schemaUrl();
     const slow = migrationsWith('select pg_sleep(0.3); create table third (id text)');
-    await Promise.all(Array.from({ length: 4 }, () => migrate({ url }, slow)));
+    await Promise.all(Array.from({ length: 4 }, () => migrate({ url }, { directory: slow })));
     expect(await server.query('table holdfast_migrations', url)).toHaveLength(
       readdirSync(slow).filter((name) => name.endsWith('.sql')).length,
     );
     expect(await tablesOf(url)).toContain('third');
+  });
+
+  it('D10 another one that migrates is waited for in vain for a bounded time', async () => {
+    const url = await server.schemaUrl();
+    const holder = postgres(url, { max: 1, onnotice: () => undefined });
+    try {
+      await holder.unsafe(`select pg_advisory_lock(${LOCK_KEY})`);
+      await expect(migrate({ url }, { waitMs: 100 })).rejects.toMatchObject({ code: '55P03' });
+      expect(await tablesOf(url)).toEqual([]);
+    } finally {
+      await holder.end();
+    }
+    await migrate({ url }, { waitMs: 100 });
+  });
+
+  it('D10 a migration on a database that is stopped can be given up', async () => {
+    const url = await server.schemaUrl();
+    const stop = new AbortController();
+    server.freeze();
+    try {
+      const migration = expect(migrate({ url }, { signal: stop.signal })).rejects.toMatchObject({
+        code: expect.stringMatching(/^CONN/),
+      });
+      stop.abort();
+      await migration;
+    } finally {
+      server.thaw();
+    }
+    await expect(migrate({ url }, { signal: stop.signal })).rejects.toThrow('aborted');
+    await migrate({ url });
   });
 
   it('D10 a database that can only be read is fine when there is nothing to do', async () => {

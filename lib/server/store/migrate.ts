@@ -2,13 +2,13 @@
 import { join } from 'node:path';
 import { sql } from 'drizzle-orm';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
-import { PostgresClient, type PostgresOptions, type Queries } from './postgres-client';
+import { PostgresClient, type PostgresOptions, type Queries, SEE_COMMITTED } from './postgres-client';
 
 /** How long to wait for another process that migrates, and in all (ms). */
-const LOCK_TIMEOUT_MS = 30_000;
+const WAIT_MS = 30_000;
 const DEADLINE_MS = 60_000;
 /** Any number that nobody else locks. */
-const LOCK_KEY = 4_110_400_111;
+export const LOCK_KEY = 4_110_400_111;
 
 /** A newer version of Holdfast has changed the tables: this one must not touch them. */
 export class SchemaTooNewError extends Error {
@@ -23,18 +23,27 @@ export class SchemaTooNewError extends Error {
 /** The migrations: beside the server, where `npm run dev` and the build have them. */
 export const MIGRATIONS_DIR = join(process.cwd(), 'drizzle');
 
+/** Where migrations are, how long to wait for another process that migrates (ms), and what gives up. */
+export type MigrateSettings = { directory?: string; waitMs?: number; signal?: AbortSignal };
+
 /**
  * Makes the tables, or changes them from an older form: all or nothing. Another process that does the same at this moment is waited
  * for. Does nothing when there is nothing to do.
  * @throws SchemaTooNewError
  */
-export async function migrate(options: PostgresOptions, directory: string = MIGRATIONS_DIR): Promise<void> {
+export async function migrate(options: PostgresOptions, settings: MigrateSettings = {}): Promise<void> {
+  const { directory = MIGRATIONS_DIR, waitMs = WAIT_MS, signal } = settings;
   const migrations = readMigrationFiles({ migrationsFolder: directory });
   const client = new PostgresClient({ ...options, connections: 1 });
-  const deadline = setTimeout(() => client.reset(), DEADLINE_MS);
+  const cancel = AbortSignal.any([AbortSignal.timeout(DEADLINE_MS), ...(signal ? [signal] : [])]);
+  const giveUp = () => client.reset();
+  cancel.addEventListener('abort', giveUp, { once: true });
   try {
+    cancel.throwIfAborted();
     await client.transaction(async (db) => {
-      await lock(db);
+      await db.execute(SEE_COMMITTED);
+      await db.execute(sql.raw(`set local lock_timeout = ${waitMs}`));
+      await db.execute(sql`select pg_advisory_xact_lock(${LOCK_KEY}::bigint)`);
       const applied = await appliedTimes(db);
       const known = new Set(migrations.map(({ folderMillis }) => folderMillis));
       if (applied.some((time) => !known.has(time))) throw new SchemaTooNewError();
@@ -45,14 +54,9 @@ export async function migrate(options: PostgresOptions, directory: string = MIGR
       }
     });
   } finally {
-    clearTimeout(deadline);
+    cancel.removeEventListener('abort', giveUp);
     await client.close();
   }
-}
-
-async function lock(db: Queries): Promise<void> {
-  await db.execute(sql.raw(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`));
-  await db.execute(sql`select pg_advisory_xact_lock(${LOCK_KEY}::bigint)`);
 }
 
 /** When each migration was written that the database has; the table is that of drizzle-kit. */

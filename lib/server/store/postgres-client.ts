@@ -55,12 +55,11 @@ export class PostgresClient {
     }
   }
 
-  /** Runs statements as one transaction, in which each sees what others have committed before it. */
+  /** Runs statements as one transaction. */
   async transaction<T>(work: (queries: Queries) => Promise<T>): Promise<T> {
     return this.run((db) =>
       db.transaction(async (queries) => {
         try {
-          await queries.setTransaction({ isolationLevel: 'read committed' });
           return await work(queries);
         } catch (error) {
           // On a lost connection postgres.js would write a rollback to no socket, outside of any promise. It rejects the
@@ -95,17 +94,30 @@ export class PostgresClient {
   }
 }
 
+/** Lets a transaction see what others have committed before each of its statements; its first one. */
+export const SEE_COMMITTED = sql.raw('set transaction isolation level read committed');
+
 /**
- * Holds all others back that count the rows of this owner in this table, until the transaction is over. A process that is stopped
- * in the middle of it does so for a bounded time.
+ * Reads what others who do the same with this owner and table have committed, and holds them back until the transaction is over. A
+ * process that is stopped in the middle of it does so for a bounded time.
  */
-export async function lockOwner(db: Queries, table: 'projects' | 'sessions', owner: string): Promise<void> {
+export async function readAlone<T>(
+  db: Queries,
+  { table, owner }: { table: 'projects' | 'sessions'; owner: string },
+  read: () => Promise<T>,
+): Promise<T> {
   const lock = sql`pg_advisory_xact_lock(hashtextextended(${`holdfast ${table} ${owner}`}, 0))`;
-  await db
-    .select({ ...LOCK_SETTINGS, lock })
-    .from(sql`(values (1)) as one`)
-    .prepare('lock owner')
-    .execute();
+  // Sent at once, one behind the other: the server takes them in this order, and each sees what was committed before it.
+  const [, , result] = await Promise.all([
+    db.execute(SEE_COMMITTED).execute(),
+    db
+      .select({ ...LOCK_SETTINGS, lock })
+      .from(sql`(values (1)) as one`)
+      .prepare('lock owner')
+      .execute(),
+    read(),
+  ]);
+  return result;
 }
 
 /** Where postgres.js wants to connect to. */

@@ -1,7 +1,7 @@
 /** Projects in Postgres. */
 import { and, asc, eq, gt, isNull, ne, sql } from 'drizzle-orm';
 import { projects } from '@/drizzle/schema';
-import { lockOwner, type PostgresClient, type Queries } from './postgres-client';
+import { type PostgresClient, type Queries, readAlone } from './postgres-client';
 import {
   excluded,
   lastStates,
@@ -24,16 +24,17 @@ export class PostgresProjectStore implements ProjectStore {
   async insert(record: ProjectRecord, rule: { isPathUnique: boolean; max: number }): Promise<void> {
     await this.#client.transaction(async (db) => {
       const own = and(eq(projects.userId, record.owner), isNull(projects.deletedAt), ne(projects.id, record.id));
-      await lockOwner(db, 'projects', record.owner);
-      const [counts] = await db
-        .select({
-          all: sql<number>`count(*)::int`,
-          there: sql<number>`(count(*) filter (where ${projects.path} = ${record.path}))::int`,
-        })
-        .from(projects)
-        .where(own)
-        .prepare('count projects')
-        .execute();
+      const [counts] = await readAlone(db, { table: 'projects', owner: record.owner }, () =>
+        db
+          .select({
+            all: sql<number>`count(*)::int`,
+            there: sql<number>`(count(*) filter (where ${projects.path} = ${record.path}))::int`,
+          })
+          .from(projects)
+          .where(own)
+          .prepare('count projects')
+          .execute(),
+      );
       if (rule.isPathUnique && counts && counts.there > 0) throw pathTaken(record.path);
       if (!counts || counts.all >= rule.max) throw tooManyProjects(rule.max);
       const inserted = await db

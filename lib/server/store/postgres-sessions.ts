@@ -2,7 +2,7 @@
 import { and, asc, eq, gt, isNull, ne, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import { terminalSessions } from '@/drizzle/schema';
-import { lockOwner, type PostgresClient, type Queries } from './postgres-client';
+import { type PostgresClient, type Queries, readAlone } from './postgres-client';
 import {
   excluded,
   lastStates,
@@ -39,8 +39,7 @@ export class PostgresSessionStore implements SessionStore {
   async insert(record: SessionRecord, limits: readonly SessionLimit[]): Promise<void> {
     if (limits.length === 0) return this.#client.run((db) => add(db, record));
     await this.#client.transaction(async (db) => {
-      await lockOwner(db, 'sessions', record.owner);
-      check(await count(db, record), limits);
+      check(await readAlone(db, lockOf(record), () => count(db, record)), limits);
       await add(db, record);
     });
   }
@@ -75,8 +74,9 @@ export class PostgresSessionStore implements SessionStore {
   async update(record: SessionRecord, limits: readonly SessionLimit[] = []): Promise<SessionRecord> {
     if (limits.length === 0 || record.endedAt !== null) return this.#client.run((db) => replace(db, record));
     return this.#client.transaction(async (db) => {
-      await lockOwner(db, 'sessions', record.owner);
-      const [stored, counts] = await Promise.all([find(db, record.id), count(db, record)]);
+      const [stored, counts] = await readAlone(db, lockOf(record), () =>
+        Promise.all([find(db, record.id), count(db, record)]),
+      );
       if (stored?.deletedAt === null && stored.rev === record.rev && stored.endedAt !== null) check(counts, limits);
       return replace(db, record);
     });
@@ -180,6 +180,10 @@ async function replace(db: Queries, record: SessionRecord): Promise<SessionRecor
   if (updated.length > 0) return next;
   const stored = await find(db, record.id);
   throw stored?.deletedAt === null ? revChanged(stored.rev) : unknownRecord();
+}
+
+function lockOf({ owner }: SessionRecord): { table: 'sessions'; owner: string } {
+  return { table: 'sessions', owner };
 }
 
 type Counts = Readonly<Record<SessionLimit['limit'], number>>;
