@@ -68,7 +68,7 @@ export type ProjectState = ProjectRecord | ProjectTombstone;
 export type SessionState = SessionRecord | SessionTombstone;
 
 /** Lines and bytes (UTF-8) of a session's last output that a store keeps. */
-export const TAIL_LINES_MAX = 1_000;
+const TAIL_LINES_MAX = 1_000;
 export const TAIL_BYTES_MAX = 32 * 1024;
 
 /** The last lines that fit both bounds. */
