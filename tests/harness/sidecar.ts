@@ -162,22 +162,7 @@ export class Sidecar {
 
   /** One request to the control API; an object becomes JSON, a string is sent as it is. */
   control(method: string, path: string, body?: unknown): Promise<ControlAnswer> {
-    return new Promise((resolve, reject) => {
-      const call = request({ socketPath: this.controlSocket, method, path, agent: false }, async (response) => {
-        const answer = await text(response).catch(reject);
-        if (typeof answer !== 'string') return;
-        const isJson = response.headers['content-type'] === 'application/json';
-        resolve({
-          status: response.statusCode ?? 0,
-          headers: response.headers,
-          body: answer,
-          json: isJson ? JSON.parse(answer) : null,
-        });
-      });
-      call.setTimeout(20_000, () => call.destroy(new Error(`${method} ${path} got no answer`)));
-      call.on('error', reject);
-      call.end(body === undefined || typeof body === 'string' ? body : JSON.stringify(body));
-    });
+    return callControl(this.controlSocket, method, path, body);
   }
 
   /** Opens a session: a shell in the home directory unless told otherwise. */
@@ -237,6 +222,26 @@ export class Sidecar {
     this.#logLines.push(line);
     if (this.#logLines.length > LOG_LINES_MAX) this.#logLines.shift();
   }
+}
+
+/** One request to the control API on a socket, see `Sidecar.control`. */
+export function callControl(socketPath: string, method: string, path: string, body?: unknown): Promise<ControlAnswer> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath, method, path, agent: false }, async (response) => {
+      const answer = await text(response).catch(reject);
+      if (typeof answer !== 'string') return;
+      const isJson = response.headers['content-type'] === 'application/json';
+      resolve({
+        status: response.statusCode ?? 0,
+        headers: response.headers,
+        body: answer,
+        json: isJson ? JSON.parse(answer) : null,
+      });
+    });
+    call.setTimeout(20_000, () => call.destroy(new Error(`${method} ${path} got no answer`)));
+    call.on('error', reject);
+    call.end(body === undefined || typeof body === 'string' ? body : JSON.stringify(body));
+  });
 }
 
 /** Starts a sidecar from the production bundle; call `stop` also when the test fails. */

@@ -1,13 +1,14 @@
 /** All processes of the machine at one moment, and which of them belong to a session. */
 import { readFileSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
+import { hostIdOf } from './host-record';
 import { allPids, orNull, type ProcessRef, readStat, type Stat } from './processes';
 
 /** Processes read before others get their turn. */
 const SLICE = 32;
 
-/** A process, with what its environment says of the session that it was started in. */
-export type Process = Stat & { carries: { session: string; host: string } | null };
+/** A process, with what its environment says of the session that it was started in, and its mark when it is a pty host. */
+export type Process = Stat & { carries: { session: string; host: string } | null; hostMark: string | null };
 
 /** Every process that runs, by pid; zombies are left out. Empty where the kernel does not tell. */
 export type Census = ReadonlyMap<number, Process>;
@@ -52,9 +53,15 @@ async function look(): Promise<Census> {
   for (const [n, pid] of allPids().entries()) {
     if (n % SLICE === SLICE - 1) await turn();
     const stat = readStat(pid);
-    if (stat && !stat.isZombie) census.set(pid, { ...stat, carries: carriedBy(pid) });
+    if (stat && !stat.isZombie) census.set(pid, { ...stat, carries: carriedBy(pid), hostMark: hostMarkOf(stat) });
   }
   return census;
+}
+
+/** A host was started detached, so that it leads a session of the kernel. */
+function hostMarkOf(stat: Stat): string | null {
+  const hostId = stat.session === stat.pid ? hostIdOf(stat) : null;
+  return hostId === null ? null : markOf(hostId, stat);
 }
 
 /** What the environment says with which the process was started; that of other users cannot be read. */
@@ -75,18 +82,21 @@ function valueIn(environment: string, name: string): string | null {
 
 /**
  * The processes of a session: its shell and whatever that started, told by descent, by the kernel's session of its terminal, by
- * cgroup, and by the environment, which also finds what has left all of these.
+ * cgroup, and by the environment, which also finds what has left all of these. Hosts of a Holdfast that was started in it are
+ * not, and nothing that runs in them.
  */
 export function membersOf(census: Census, { id, mark, leader, known, grouped }: Belonging): Process[] {
   const members = new Map<number, Process>();
-  const add = (process: Process | undefined) => {
-    if (process && process.pid > 1) members.set(process.pid, process);
-  };
   const given = leader ? [leader, ...known] : known;
   for (const ref of given) {
     const process = census.get(ref.pid);
-    if (process?.startTime === ref.startTime) add(process);
+    if (process?.startTime === ref.startTime) members.set(process.pid, process);
   }
+  const start = new Set(members.keys());
+  const add = (process: Process | undefined) => {
+    if (!process || process.pid <= 1 || members.has(process.pid)) return;
+    if (!isOfOtherHost(census, process, mark, start)) members.set(process.pid, process);
+  };
   // The number of a kernel session is not given away as long as somebody is in it: who is in it with one of ours is ours.
   const terminal = leader?.pid;
   const isTerminalOurs = [...members.values()].some(({ session }) => session === terminal);
@@ -101,4 +111,16 @@ export function membersOf(census: Census, { id, mark, leader, known, grouped }: 
     isGrowing = members.size > before;
   }
   return [...members.values()];
+}
+
+/** Whether a process is another host's, or that host itself: by descent, and when that leads nowhere by its environment. */
+function isOfOtherHost(census: Census, process: Process, mark: string, own: ReadonlySet<number>): boolean {
+  const seen = new Set<number>();
+  for (let at: Process | undefined = process; at && !seen.has(at.pid); at = census.get(at.parent)) {
+    if (at.hostMark !== null) return at.hostMark !== mark;
+    if (own.has(at.pid) || at.carries?.host === mark) return false;
+    seen.add(at.pid);
+  }
+  const carried = process.carries?.host;
+  return carried !== undefined && [...census.values()].some(({ hostMark }) => hostMark === carried);
 }

@@ -1,10 +1,10 @@
 /** A cgroup for each session, where this process may make some: what runs in it can leave neither by `setsid` nor by a double fork. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isAlive, orNull, type ProcessRef } from './processes';
 
 const PREFIX = 'holdfast';
-const STALE_NAME = /^holdfast-(\d+)-(\d+)-session_/;
+const GROUP_NAME = /^holdfast-(\d+)-(\d+)-session_/;
 
 /** The cgroup of this process in a hierarchy, as a directory; null when the mount does not show it. */
 function ownDirectory(mount: { root: string; point: string }, path: string): string | null {
@@ -36,6 +36,23 @@ function candidates(): string[] {
   return ['cgroup2', 'cgroup'].flatMap((type) => found.get(type) ?? []);
 }
 
+/**
+ * Takes this process out of the cgroups of a session that it was started in, as a host of a Holdfast that runs in a terminal of
+ * another: it outlives that terminal.
+ */
+export function leaveSessionGroups(): void {
+  for (const directory of candidates()) {
+    const outermost = ancestors(directory).findLast((path) => GROUP_NAME.test(basename(path)));
+    if (outermost) attempt(() => writeFileSync(join(dirname(outermost), 'cgroup.procs'), String(process.pid)));
+  }
+}
+
+/** A path and those above it, the longest first. */
+function ancestors(path: string): string[] {
+  const above = dirname(path);
+  return above === path ? [path] : [path, ...ancestors(above)];
+}
+
 /** Where this process can make cgroups and put processes in them, or null: most users may not. */
 export function findGroupDirectory(): string | null {
   for (const directory of candidates()) {
@@ -55,7 +72,7 @@ export function groupPrefix({ pid, startTime }: ProcessRef): string {
 /** Removes what hosts that are gone have left in a directory, where nothing runs in it any more. */
 export function removeStaleGroups(parent: string): void {
   for (const name of orNull(() => readdirSync(parent)) ?? []) {
-    const [, pid, startTime] = STALE_NAME.exec(name) ?? [];
+    const [, pid, startTime] = GROUP_NAME.exec(name) ?? [];
     if (pid === undefined || startTime === undefined || isAlive({ pid: Number(pid), startTime })) continue;
     attempt(() => rmdirSync(join(parent, name)));
   }

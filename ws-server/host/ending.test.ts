@@ -110,6 +110,26 @@ setsid bash "$D/hydra" 1 &`,
     expect(Group.find(groupDirectory ?? '', name)).toEqual([]);
   });
 
+  it.runIf(groupDirectory)('T25 a host in the same cgroup lives on, and what runs in it', async () => {
+    const record = join(directory, 'innerone.json');
+    const facts = JSON.stringify({ hostId: 'innerone', socketPath: join(directory, 'innerone.sock') });
+    const script = 'sleep 308 & echo $! >"$D/guest"; echo $$ >"$D/host"; wait';
+    const { pid } = shell(`until test -e "$D/go"; do sleep 0.02; done
+      (setsid env -i D="$D" "$(command -v bash)" -c '${script}' bash holdfast-host '${facts}' &)
+      setsid sleep 309 & note own`);
+    const name = `holdfast-test-${process.pid}-${id}`;
+    const group = Group.create(groupDirectory ?? '', name, pid);
+    writeFileSync(join(directory, 'go'), '');
+    const [guest = 0, host = 0, own = 0] = await noted('guest', 'host', 'own', 'ready');
+    writeFileSync(record, JSON.stringify(refOf(host)));
+    expect(group?.pids()).toEqual(expect.arrayContaining([guest, host, own]));
+    expect(await endProcesses({ id, mark, leader: refOf(pid), groups: group ? [group] : [] })).toEqual([]);
+    expect([isRunning(own), isRunning(guest), isRunning(host)]).toEqual([false, true, true]);
+    for (const left of [guest, host]) signal(left, 'SIGKILL');
+    await until('the cgroup is empty', () => group?.pids().length === 0);
+    group?.remove();
+  });
+
   it.runIf(groupDirectory)(
     'T7 an empty cgroup of a host that is gone is removed, and that of one that runs is not',
     () => {

@@ -22,9 +22,13 @@ export type Ending = Pick<Belonging, 'id' | 'mark' | 'leader'> & { groups: reado
 export async function endProcesses({ groups, ...session }: Ending): Promise<ProcessRef[]> {
   if (session.leader?.startTime === '') return endUnseen(session.leader);
   const known = new Map<number, ProcessRef>();
+  /** Who is in a cgroup of the session and none of its own, as a host that was started in it. */
+  let guests: number[] = [];
   const find = async () => {
     const grouped = groups.flatMap((group) => group.pids());
-    const members = membersOf(await takeCensus(), { ...session, known: [...known.values()], grouped });
+    const census = await takeCensus();
+    const members = membersOf(census, { ...session, known: [...known.values()], grouped });
+    guests = grouped.filter((pid) => census.has(pid) && members.every((member) => member.pid !== pid));
     return members.filter(({ pid }) => pid !== process.pid);
   };
 
@@ -43,7 +47,7 @@ export async function endProcesses({ groups, ...session }: Ending): Promise<Proc
 
   const killUntil = Date.now() + KILL_MS;
   while (left.length > 0 && Date.now() < killUntil) {
-    for (const group of groups) group.kill();
+    if (guests.length === 0) for (const group of groups) group.kill();
     for (const member of left) {
       known.set(member.pid, member);
       signal(member, 'SIGKILL');

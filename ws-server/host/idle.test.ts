@@ -17,6 +17,7 @@ const SHELL: Process = {
   foregroundGroup: 100,
   cpuTicks: 7,
   carries: { session: ID, host: MARK },
+  hostMark: null,
 };
 const ARGV = ['/bin/bash', '-l'];
 const belonging: Belonging = { id: ID, mark: MARK, leader: { pid: 100, startTime: '1000' }, known: [], grouped: [] };
@@ -51,7 +52,16 @@ function strangers(random: (below: number) => number): Process[] {
   ];
   const all: Process[] = [
     { ...SHELL, pid: 1, parent: 0, group: 1, session: 1, carries: null },
-    { ...SHELL, pid: HOST.pid, startTime: HOST.startTime, parent: 1, group: 50, session: 50, carries: null },
+    {
+      ...SHELL,
+      pid: HOST.pid,
+      startTime: HOST.startTime,
+      parent: 1,
+      group: 50,
+      session: 50,
+      carries: null,
+      hostMark: MARK,
+    },
   ];
   for (let n = random(12); n > 0; n--) {
     const pid = 1_000 + all.length;
@@ -90,13 +100,45 @@ function descendants(random: (below: number) => number, count: number): { proces
   return { processes, grouped };
 }
 
+/** A host of another Holdfast that something of the session has started, and what runs in it; all may be in the session's cgroup. */
+function innerHost(
+  random: (below: number) => number,
+  starters: Process[],
+): { processes: Process[]; grouped: number[] } {
+  const hostMark = markOf('innerone', { pid: 300, startTime: '3000' });
+  const parent = random(2) === 0 ? 1 : (starters[random(starters.length)]?.pid ?? 1);
+  const host: Process = {
+    ...SHELL,
+    pid: 300,
+    startTime: '3000',
+    parent,
+    group: 300,
+    session: 300,
+    carries: null,
+    hostMark,
+  };
+  const shell = {
+    ...host,
+    pid: 301,
+    parent: 300,
+    session: 301,
+    carries: { session: ID, host: hostMark },
+    hostMark: null,
+  };
+  const daemon = { ...shell, pid: 302, parent: 1, session: 302 };
+  const bare = { ...shell, pid: 303, parent: 301, carries: null };
+  const processes = [host, shell, daemon, bare];
+  return { processes, grouped: random(2) === 0 ? [] : processes.map(({ pid }) => pid) };
+}
+
 it('T11 over generated process trees, a session with anything running in it never may end, and a bare one may', () => {
   for (let seed = 1; seed <= 3_000; seed++) {
     const random = randomFrom(seed);
     const others = strangers(random);
     const { processes, grouped } = descendants(random, random(6));
-    const tree = { ...belonging, grouped: [SHELL.pid, ...grouped] };
-    const all = [...others, SHELL, ...processes].sort(() => random(3) - 1);
+    const inner = innerHost(random, [SHELL, ...processes]);
+    const tree = { ...belonging, grouped: [SHELL.pid, ...grouped, ...inner.grouped] };
+    const all = [...others, SHELL, ...processes, ...inner.processes].sort(() => random(3) - 1);
     const own = membersOf(censusOf(all), tree).map(({ pid }) => pid);
     expect(own.sort(), `seed ${seed}`).toEqual([SHELL, ...processes].map(({ pid }) => pid).sort());
     expect(mayEnd(facts(all, { belonging: tree }), IDLE_MS), `seed ${seed}`).toBe(processes.length === 0);

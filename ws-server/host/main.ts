@@ -5,8 +5,9 @@
 import { rmSync } from 'node:fs';
 import { z } from 'zod';
 import { createLog } from '@/lib/log';
-import { findGroupDirectory, removeStaleGroups } from './cgroup';
-import { endOrphans, removeRecord, writeRecord } from './orphans';
+import { findGroupDirectory, leaveSessionGroups, removeStaleGroups } from './cgroup';
+import { removeRecord, writeRecord } from './host-record';
+import { endOrphans } from './orphans';
 import { HostServer } from './server';
 
 /** How often an empty host asks itself whether to end, and ended sessions are swept (ms). */
@@ -33,6 +34,7 @@ const argumentsSchema = z.object({
 
 const options = argumentsSchema.parse(JSON.parse(process.argv.at(-1) ?? ''));
 const log = createLog('host', options.logLevel);
+leaveSessionGroups();
 const groupDirectory = findGroupDirectory();
 if (groupDirectory !== null) removeStaleGroups(groupDirectory);
 const server = new HostServer({

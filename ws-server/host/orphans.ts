@@ -3,39 +3,16 @@
  * looks at the records of its run directory, and for one whose process is gone (by pid and start time) ends what provably was
  * that host's: processes whose environment names exactly that host, and its cgroups. Nothing else is touched.
  */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { z } from 'zod';
 import type { Logger } from '@/lib/log';
 import { markOf, takeCensus } from './census';
 import { Group, groupPrefix } from './cgroup';
 import { endProcesses } from './ending';
-import { isAlive, orNull, startTimeOf } from './processes';
+import { type HostRecord, readRecord } from './host-record';
+import { isAlive, orNull } from './processes';
 
 const RECORD_NAME = /^([a-z0-9]{8})\.json$/;
-
-const recordSchema = z.object({
-  pid: z.number().int().min(2),
-  startTime: z.string().min(1),
-  /** Where the host makes cgroups, or null. */
-  groupDirectory: z.string().nullable().default(null),
-});
-type HostRecord = z.infer<typeof recordSchema>;
-
-function recordPath(socketPath: string): string {
-  return socketPath.replace(/\.sock$/, '.json');
-}
-
-/** Writes down which process this host is, for gateways and for the host that comes after it. */
-export function writeRecord(socketPath: string, groupDirectory: string | null): void {
-  const record = { pid: process.pid, startTime: startTimeOf(process.pid), groupDirectory };
-  writeFileSync(recordPath(socketPath), JSON.stringify(record), { mode: 0o600 });
-}
-
-/** Removes the record of this host, which has ended all its sessions. */
-export function removeRecord(socketPath: string): void {
-  rmSync(recordPath(socketPath), { force: true });
-}
 
 /** Ends what dead hosts of the run directory have left, and then forgets them. */
 export async function endOrphans(socketPath: string, log: Logger): Promise<void> {
@@ -46,16 +23,6 @@ export async function endOrphans(socketPath: string, log: Logger): Promise<void>
     if (hostId === undefined || !record || isAlive(record)) continue;
     await endOrphansOf(hostId, record, log);
     rmSync(join(directory, name), { force: true });
-  }
-}
-
-function readRecord(path: string): HostRecord | null {
-  const text = orNull(() => readFileSync(path, 'utf8'));
-  if (text === null) return null;
-  try {
-    return recordSchema.safeParse(JSON.parse(text)).data ?? null;
-  } catch {
-    return null; // it is just being written, or damaged: then nothing is provable
   }
 }
 
