@@ -135,9 +135,11 @@ export class BackendPool {
     if (this.#adjustTimer) this.#adjust();
   }
 
-  /** A host of this version for something other than a session, a quiet one if possible; one is started if there is none. */
+  /** A host of this version for something other than a session: a quiet one if possible, the emptiest. One is started if there is none. */
   async any(): Promise<Backend> {
-    const usable = this.#own().filter(({ isUsable }) => isUsable);
+    const usable = this.#own()
+      .filter(({ isUsable }) => isUsable)
+      .sort((a, b) => a.taken - b.taken);
     const quiet = usable.filter(({ isReady, isBusy }) => isReady && !isBusy);
     for (const host of new Set([...quiet, ...usable])) if (await host.answers()) return host;
     const started = this.#startForUser();

@@ -435,6 +435,14 @@ describe('Pool: placement', () => {
     expect(await codeOf(pool.hosts.acquire(newId('session')))).toBe('no error');
   });
 
+  it('J15 what is no session goes to the emptiest quiet host', async () => {
+    await listen('aaaaaaaa', { greeting: { sessions: [liveSession({ id: newId('session') })] }, onCall: obliging([]) });
+    await listen('bbbbbbbb', { onCall: obliging([]) });
+    const { pool } = makePool();
+    await pool.discover();
+    expect((await pool.anyHost()).hostId).toBe('bbbbbbbb');
+  });
+
   it('B10 a host of an older link is asked by calls that it knows', async () => {
     const calls: Call[] = [];
     const session = liveSession({ id: newId('session') });

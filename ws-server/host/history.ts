@@ -13,6 +13,7 @@ import { JournalReader } from './journal-reader';
 import { prefaceOf } from './preface';
 import type { Session } from './session';
 import { type Page, Tape } from './tape';
+import { Turnstile } from './turns';
 
 /** A fault of the journal is logged at most this often (ms). */
 const FAULT_LOG_MS = 60_000;
@@ -36,6 +37,8 @@ export class History {
   readonly #bytesMax: number;
   readonly #log: Logger;
   readonly #archive: Archive | null;
+  /** What reads journals passes here; what writes them does not. */
+  readonly #turnstile: Turnstile;
   readonly #journals = new Map<Session, Journal>();
   /** Without a journal: how each session looked before its first byte. */
   readonly #firstFrames = new WeakMap<Session, KeyFrame>();
@@ -50,6 +53,7 @@ export class History {
     this.#log = log;
     this.#archive = options.kind === 'disk' ? new Archive({ ...options, log }) : null;
     this.#writer = describeWriter(hostId);
+    this.#turnstile = new Turnstile();
   }
 
   /** Why a journal cannot be written at the moment, or null. */
@@ -94,9 +98,8 @@ export class History {
   ): Promise<Page & { start: number }> {
     const { journal, epoch, output } = session;
     if (journal) {
-      await journal.flush();
-      const reader = await JournalReader.open(journal.directory, epoch);
-      if (reader) return reader.page(request);
+      const page = await this.#turnstile.pass(async () => (await readerOf(journal, epoch))?.page(request));
+      if (page) return page;
     }
     const first = this.#firstFrames.get(session);
     if (!first || output.ring.start > first.position) throw new AppError('not_found', 'There is no history.');
@@ -111,29 +114,29 @@ export class History {
   async read(session: Session, from: number, limit: number): Promise<{ position: number; end: number; bytes: Buffer }> {
     const { journal, epoch, output } = session;
     if (!journal || from >= output.ring.start) return session.read(from, limit);
-    await journal.flush();
-    const reader = await JournalReader.open(journal.directory, epoch);
-    if (!reader) return session.read(from, limit);
-    return { position: from, end: output.ring.end, bytes: await reader.read(from, limit) };
+    const bytes = await this.#turnstile.pass(async () => (await readerOf(journal, epoch))?.read(from, limit));
+    return bytes ? { position: from, end: output.ring.end, bytes } : session.read(from, limit);
   }
 
   /** Sessions that are over and have a journal; with an id only that one. */
   async archived(id?: string): Promise<ArchivedSession[]> {
-    if (!this.#archive) return [];
-    if (id === undefined) return this.#archive.list();
-    const found = await this.#archive.find(id);
+    const archive = this.#archive;
+    if (!archive) return [];
+    if (id === undefined) return this.#turnstile.pass(() => archive.list());
+    const found = await this.#turnstile.pass(() => archive.find(id));
     return found ? [found] : [];
   }
 
   /** An archived session for viewers. @throws AppError `not_found`, `epoch_superseded` */
   async view({ id, epoch }: At): Promise<ArchivedView> {
-    const { session, rebuilt } = await this.#kept().open(id, epoch);
+    const { session, rebuilt } = await this.#turnstile.pass(() => this.#kept().open(id, epoch));
     return new ArchivedView(session, rebuilt);
   }
 
   /** @throws AppError as `view` */
   async archivedLines({ id, epoch, count }: CallArgs<'lines'>): Promise<string[]> {
-    return (await this.#kept().open(id, epoch)).rebuilt.lines.slice(-count);
+    const { rebuilt } = await this.#turnstile.pass(() => this.#kept().open(id, epoch));
+    return rebuilt.lines.slice(-count);
   }
 
   /** @throws AppError as `view`, `range_not_satisfiable` */
@@ -143,14 +146,15 @@ export class History {
     from,
     limit,
   }: CallArgs<'read'>): Promise<{ position: number; end: number; bytes: Buffer }> {
-    const { session, reader } = await this.#kept().locate(id, epoch);
-    return { position: from, end: session.position, bytes: await reader.read(from, limit) };
+    return this.#turnstile.pass(async () => {
+      const { session, reader } = await this.#kept().locate(id, epoch);
+      return { position: from, end: session.position, bytes: await reader.read(from, limit) };
+    });
   }
 
   /** @throws AppError as `view`, `range_not_satisfiable` */
   async archivedPage({ id, epoch, ...request }: CallArgs<'history'>): Promise<Page & { start: number }> {
-    const { reader } = await this.#kept().locate(id, epoch);
-    return reader.page(request);
+    return this.#turnstile.pass(async () => (await this.#kept().locate(id, epoch)).reader.page(request));
   }
 
   /** Removes the journals of a session that does not live. */
@@ -186,6 +190,12 @@ export class History {
     this.#faultLoggedAt = now;
     this.#log.error({ err, session }, 'a journal cannot be written; its terminal goes on');
   }
+}
+
+/** A journal with all that its session has printed so far; null when none of it could be written. */
+async function readerOf(journal: Journal, epoch: number): Promise<JournalReader | null> {
+  await journal.flush();
+  return JournalReader.open(journal.directory, epoch);
 }
 
 /** The stream of a session whose ring holds all of it, as a journal would have it. */

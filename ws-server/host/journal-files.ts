@@ -6,6 +6,7 @@ import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sessionIdSchema } from '@/lib/protocol/ids';
 import { decodeRecords, type JournalRecord } from './journal-format';
+import { turn } from './turns';
 
 const SEGMENT_NAME = /^(\d{1,10})\.(\d{1,10})\.(\d{1,16})\.([0-9a-f]{8})\.log$/;
 
@@ -51,9 +52,11 @@ export function statSegment({ path }: Segment): Promise<{ size: number; mtimeMs:
   return unlessGone<{ size: number; mtimeMs: number } | null>(stat(path), null);
 }
 
-/** The records of a segment; none when it is gone. */
+/** The records of a segment, in a turn of their own; none when it is gone. */
 export async function readSegment({ path, key }: Segment): Promise<{ records: JournalRecord[]; damaged: number }> {
-  return decodeRecords(await unlessGone(readFile(path), Buffer.alloc(0)), key);
+  const bytes = await unlessGone(readFile(path), Buffer.alloc(0));
+  await turn();
+  return decodeRecords(bytes, key);
 }
 
 /** Removes files or directories that may be gone already. */

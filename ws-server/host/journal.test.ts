@@ -232,7 +232,7 @@ describe('a journal', () => {
     for (const segment of segments) {
       const tape = new Tape((await readSegment(segment)).records);
       expect(tape.meta?.epoch).toBe(1);
-      expect(tape.screen(10)?.snapshot.position).toBe(tape.end);
+      expect((await tape.screen(10))?.snapshot.position).toBe(tape.end);
     }
     const rebuilt = await reader.screen(1_000);
     if (!rebuilt) throw new Error('no screen');
@@ -260,7 +260,7 @@ describe('a journal', () => {
       expect(segments.length).toBeGreaterThan(2);
       for (const [n] of segments.entries()) {
         const parts = await Promise.all(segments.slice(n).map(readSegment));
-        const rebuilt = new Tape(parts.flatMap(({ records }) => records)).screen(10);
+        const rebuilt = await new Tape(parts.flatMap(({ records }) => records)).screen(10);
         if (!rebuilt) throw new Error('no screen');
         const seen = dumpTerminal(screenOf(rebuilt.snapshot).terminal);
         // A frame of a flood leaves the scrollback out, and what its first row continued.

@@ -4,8 +4,11 @@ import { FRAME_BYTES_MAX } from '@/lib/protocol/limits';
 import { encodeEvent, encodeOutput, encodeSnapshot, type Size } from '@/lib/protocol/wire';
 import type { End, JournalRecord, KeyFrame, Meta } from './journal-format';
 import { Screen, type Snapshot } from './screen';
+import { turn } from './turns';
 
 const OUTPUT_BYTES_MAX = FRAME_BYTES_MAX - 64;
+/** Output that is drawn in one turn of the event loop (bytes): about 3 ms. */
+const SLICE_BYTES = 64 * 1024;
 /** Aborts an escape sequence whose end is missing. */
 const CANCEL = Buffer.of(0x18);
 
@@ -90,8 +93,8 @@ export class Tape {
     return this.#steps.slice(this.#steps.findLastIndex(({ kind }) => kind === 'hole') + 1);
   }
 
-  /** The screen behind the last record, or null when there is no frame to start from. */
-  screen(linesMax: number): Rebuilt | null {
+  /** The screen behind the last record, drawn in slices; null when there is no frame to start from. */
+  async screen(linesMax: number): Promise<Rebuilt | null> {
     const frames = this.#lastPiece().filter((step) => step.kind === 'key');
     // The newest frame with its scrollback; else the oldest one, so that most of the scrollback is printed again.
     const start: FrameStep | undefined =
@@ -100,7 +103,11 @@ export class Tape {
     const screen = screenOf(start.key);
     try {
       for (const step of follow(start, this.#steps)) {
-        if (step.kind === 'output') screen.write(step.data);
+        if (step.kind === 'output')
+          for (const slice of slicesOf(step.data)) {
+            await turn();
+            screen.write(slice);
+          }
         if (step.kind === 'size') screen.resize(step.size);
         if (step.kind === 'hole') screen.write(CANCEL);
       }
@@ -174,6 +181,10 @@ export class Tape {
     }
     return chosen;
   }
+}
+
+function* slicesOf(data: Buffer): Generator<Buffer> {
+  for (let at = 0; at < data.length; at += SLICE_BYTES) yield data.subarray(at, at + SLICE_BYTES);
 }
 
 /** What follows a frame, each byte once. */
