@@ -382,6 +382,22 @@ describe('a journal', () => {
     await expect(reader.read(0, 10)).rejects.toMatchObject({ details: { start: reader.start } });
   });
 
+  it('J16 many flushes at once are one that is under way and one that waits', async () => {
+    let asked = 0;
+    const facts = {
+      ...meta(),
+      get title() {
+        asked += 1;
+        return '';
+      },
+    };
+    const { journal } = recorded({ id: facts.id, facts });
+    await journal.flush();
+    asked = 0;
+    await Promise.all(Array.from({ length: 1_000 }, () => journal.flush()));
+    expect(asked).toBeLessThan(10);
+  });
+
   it('J14 output that is not written yet is not given back, of a living session and of one that has ended', async () => {
     for (const isEnded of [false, true]) {
       const { output, journal, path } = recorded();

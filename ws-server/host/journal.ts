@@ -74,6 +74,8 @@ export class Journal {
   #fault: string | null = null;
   #timer: NodeJS.Timeout | undefined;
   #work: Promise<void> = Promise.resolve();
+  /** The flush that waits for its turn: it writes for everybody who asks meanwhile. */
+  #nextFlush: Promise<void> | null = null;
   #isWorking = false;
 
   constructor(options: JournalOptions) {
@@ -111,10 +113,12 @@ export class Journal {
   flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    return this.#run(async () => {
+    this.#nextFlush ??= this.#run(async () => {
+      this.#nextFlush = null;
       await this.#writeOutput();
       await this.#writeFacts();
     });
+    return this.#nextFlush;
   }
 
   /** The session has ended and its last screen stands: nothing comes after this. */

@@ -23,7 +23,7 @@ const ENDED_KEPT_MS = 30 * 60_000;
 /** Facts go to the gateways at most this often for a session (ms). */
 const NEWS_INTERVAL_MS = 250;
 
-/** A host that ends waits this long for its journals (ms). */
+/** The end of a host or a session waits this long for its journals (ms). */
 const SETTLE_MS = 2_000;
 const NO_HISTORY: HistoryOptions = { kind: 'memory', directory: '', bytesMax: 0, keptMs: 0 };
 
@@ -119,7 +119,7 @@ export class Sessions {
       end: async ({ id, epoch, forget }) => {
         const session = this.find(id, epoch);
         await session.end('closed');
-        await session.journal?.flush();
+        await Promise.race([session.journal?.flush(), sleep(SETTLE_MS, undefined, { ref: false })]);
         const facts = session.facts();
         if (forget) this.#forget(session);
         return facts;

@@ -5,7 +5,7 @@ import { AppError } from '@/lib/protocol/errors';
 /** Jobs under way at the same time, how many wait for them at most, and how long each may take with its wait (ms). */
 const AT_ONCE = 4;
 const WAITING_MAX = 1_000;
-const PATIENCE_MS = 8_000;
+const PATIENCE_MS = 5_000;
 
 let last: Promise<void> = Promise.resolve();
 
