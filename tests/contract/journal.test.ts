@@ -232,6 +232,26 @@ it('J13 a disk that takes no more stops no terminal, and the journal goes on by 
   expect(hostLog().split('a journal cannot be written')).toHaveLength(2);
 }, 60_000);
 
+it('J17 an end for which the disk has no room is told after its host is gone, and is no loss', async () => {
+  const sidecar = await start();
+  const session = await sidecar.openSession();
+  const viewer = await sidecar.connect(session);
+  await viewer.attach();
+  await journalEnd(sidecar, session.id);
+  for (const pid of sidecar.hostPids()) execFileSync('prlimit', ['--pid', String(pid), '--fsize=40000:']);
+  await run(viewer, 'seq 1 60000; echo fin-$((1+1))', 'fin-2');
+  const hostLog = () => readFileSync(join(sidecar.dataDir, 'logs', 'host.log'), 'utf8');
+  await until('the fault is told', () => hostLog().includes('a journal cannot be written'), SLOW);
+  await viewer.line('exit 3');
+  await viewer.closed;
+  const directory = join(sidecar.dataDir, 'journal', session.id);
+  await until('it is written down', () => readdirSync(directory).some((name) => name.includes('exited')), SLOW);
+  await killHosts(sidecar);
+  await until('the host is missed', async () => (await archived(sidecar, session.id)) !== null, SLOW);
+  const left = await archived(sidecar, session.id);
+  expect(left?.exit).toMatchObject({ code: 3, reason: 'exited', at: expect.any(Number) });
+}, 60_000);
+
 function historyOf(sidecar: Sidecar, id: string, query: string) {
   return new Promise<{ data: Buffer; headers: NodeJS.Dict<string | string[]> }>((resolve, reject) => {
     const path = `/v1/sessions/${id}/history${query}`;

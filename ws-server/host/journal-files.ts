@@ -1,21 +1,40 @@
 /**
  * Where journals lie: `<directory>/<session id>/<epoch>.<number>.<start>.<key>.log`, one file for each segment. `start` is the
- * position of its first key frame, `key` (8 hex digits) the mark of its records. Directories have mode 0700, files 0600.
+ * position of its first key frame, `key` (8 hex digits) the mark of its records. When a disk has no room for how the session ended,
+ * `.<reason>_<code>_<signal>_<at>` before `.log` says it. Directories have mode 0700, files 0600.
  */
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type ExitFacts, exitFactsSchema } from '@/lib/protocol/control';
 import { sessionIdSchema } from '@/lib/protocol/ids';
 import { decodeRecords, type JournalRecord } from './journal-format';
 import { turn } from './turns';
 
-const SEGMENT_NAME = /^(\d{1,10})\.(\d{1,10})\.(\d{1,16})\.([0-9a-f]{8})\.log$/;
+const SEGMENT_NAME = /^(\d{1,10})\.(\d{1,10})\.(\d{1,16})\.([0-9a-f]{8})(?:\.([a-z-]+_-?\d+_\d+_\d+))?\.log$/;
 
 /** One file of a journal. */
-export type Segment = { path: string; epoch: number; number: number; start: number; key: number };
+export type Segment = {
+  path: string;
+  epoch: number;
+  number: number;
+  start: number;
+  key: number;
+  exit: ExitFacts | null;
+};
 
 /** The path of a new segment. */
-export function segmentPath(directory: string, { epoch, number, start, key }: Omit<Segment, 'path'>): string {
+export function segmentPath(directory: string, { epoch, number, start, key }: Omit<Segment, 'path' | 'exit'>): string {
   return join(directory, `${epoch}.${number}.${start}.${key.toString(16).padStart(8, '0')}.log`);
+}
+
+/** The path of a segment that also says how its session ended. */
+export function endedPath(path: string, { reason = 'exited', code, signal, at }: ExitFacts): string {
+  return path.replace(/\.log$/, `.${reason}_${code}_${signal}_${Math.floor(at)}.log`);
+}
+
+function exitOf(words: string | undefined): ExitFacts | null {
+  const [reason, code, signal, at] = words?.split('_') ?? [];
+  return exitFactsSchema.safeParse({ reason, code: Number(code), signal: Number(signal), at: Number(at) }).data ?? null;
 }
 
 /** What a call gives, or `other` when the file or directory is not there (any more). */
@@ -36,7 +55,8 @@ export async function listSegments(directory: string): Promise<Segment[]> {
     const match = SEGMENT_NAME.exec(name);
     if (!match) return [];
     const [epoch = 0, number = 0, start = 0] = match.slice(1, 4).map(Number);
-    return [{ path: join(directory, name), epoch, number, start, key: Number.parseInt(match[4] ?? '', 16) }];
+    const key = Number.parseInt(match[4] ?? '', 16);
+    return [{ path: join(directory, name), epoch, number, start, key, exit: exitOf(match[5]) }];
   });
   return segments.sort((a, b) => a.epoch - b.epoch || a.number - b.number);
 }

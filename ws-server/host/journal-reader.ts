@@ -66,7 +66,7 @@ export class JournalReader {
         start: this.start,
         position: tape.end,
       };
-      return { session, exit: ending?.exit ?? null, writer };
+      return { session, exit: ending?.exit ?? this.#segments.at(-1)?.exit ?? null, writer };
     }
     return null;
   }

@@ -3,8 +3,8 @@
  * a disk that is slower than the program leaves a hole and goes on with a frame. See docs/adr/0003-journal.md.
  */
 import { randomInt } from 'node:crypto';
-import { type FileHandle, mkdir, open } from 'node:fs/promises';
-import { listSegments, remove, segmentPath } from './journal-files';
+import { type FileHandle, mkdir, open, rename } from 'node:fs/promises';
+import { endedPath, listSegments, remove, segmentPath } from './journal-files';
 import { type End, encode, type KeyFrame, type Meta } from './journal-format';
 import type { Ring } from './ring';
 import type { Snapshot } from './screen';
@@ -51,7 +51,14 @@ type Frame = { frame: KeyFrame; markSeq: number; isBare: boolean };
 /** Records to write, and where the cursor stands behind them. */
 type Batch = { parts: Uint8Array[]; bytes: number; cursor: number; markSeq: number };
 /** The open segment. `length` counts whole records only: the next one is written there. */
-type OpenFile = { handle: FileHandle; path: string; key: number; length: number; outputBytes: number };
+type OpenFile = {
+  handle: FileHandle;
+  path: string;
+  key: number;
+  length: number;
+  outputBytes: number;
+  saysEnd: boolean;
+};
 
 export class Journal {
   readonly #options: JournalOptions;
@@ -155,7 +162,20 @@ export class Journal {
     this.#options.onFault(error);
     // It may fail for the same reason; then readers pass over the rest of that record.
     await this.#file?.handle.truncate(this.#file.length).catch(() => undefined);
+    await this.#nameEnd();
     if (!this.#isClosed) this.#timer ??= setTimeout(() => void this.flush(), RETRY_MS);
+  }
+
+  /** Without END a reader would take the session for lost with its host. A new name needs no room on a disk. */
+  async #nameEnd(): Promise<void> {
+    const file = this.#file;
+    if (!file || !this.#ending || file.saysEnd) return;
+    const path = endedPath(file.path, this.#ending.exit);
+    const isNamed = await rename(file.path, path).then(
+      () => true,
+      () => false, // the next failure tries again
+    );
+    if (isNamed) Object.assign(file, { path, saysEnd: true });
   }
 
   async #writeOutput(): Promise<void> {
@@ -232,7 +252,7 @@ export class Journal {
     if (this.#number === 0) this.#number = ((await listSegments(directory)).at(-1)?.number ?? 0) + 1;
     const key = randomInt(1, 2 ** 32);
     const path = segmentPath(directory, { epoch, number: this.#number, start: next.frame.position, key });
-    const file = { handle: await open(path, 'wx', 0o600), path, key, length: 0, outputBytes: 0 };
+    const file = { handle: await open(path, 'wx', 0o600), path, key, length: 0, outputBytes: 0, saysEnd: false };
     const meta = this.#options.meta();
     try {
       await this.#write(file, [...encode.meta(key, meta), ...encode.key(key, next.frame, next.isBare)]);
