@@ -43,6 +43,8 @@ export class BackendPool {
   readonly #watchers = new Set<(hostId: string, state: HostState) => void>();
   readonly #scaler = new AutoScaler();
   readonly #restarts = new Restarts();
+  /** Hosts that were started after a crash and are not up yet. */
+  readonly #replacements = new Set<Backend>();
   readonly #errors = new ErrorRate();
   /** Hosts that the pool keeps, empty or not, besides those that drain. */
   #target: number;
@@ -294,14 +296,15 @@ export class BackendPool {
   }
 
   #start(): Backend {
-    this.#restarts.started();
+    const isReplacement = this.#restarts.started();
     const backend = Backend.start(this.#recipe, this.#context);
+    if (isReplacement) this.#replacements.add(backend);
     this.#backends.add(backend);
     return backend;
   }
 
   #joined(backend: Backend, tell: (backend: Backend) => void): void {
-    this.#restarts.cameUp();
+    if (this.#replacements.delete(backend)) this.#restarts.cameUp();
     if (backend.isDraining) {
       this.#log.warn({ hostId: backend.hostId, version: backend.version }, 'host of another version drains');
     }
@@ -310,6 +313,7 @@ export class BackendPool {
 
   #givenUp(backend: Backend, hasCrashed: boolean): void {
     this.#backends.delete(backend);
+    this.#replacements.delete(backend);
     if (hasCrashed) this.#restarts.crashed();
     if (this.#adjustTimer) this.#adjust();
   }

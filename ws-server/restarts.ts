@@ -49,15 +49,16 @@ export class Restarts {
     return !this.isExhausted || this.#now() >= this.#triedAt + USER_TRY_MS;
   }
 
-  /** A host is being started. */
-  started(): void {
-    if (!this.#isOwed) return;
+  /** A host is being started. True when that makes good a crash: `cameUp` tells then that it did. */
+  started(): boolean {
+    if (!this.#isOwed) return false;
     this.#triedAt = this.#now();
     this.#startedAt.push(this.#triedAt);
     this.#isUnderWay = true;
+    return true;
   }
 
-  /** A host that was started is up. */
+  /** A host is up that was started after a crash. Others that are heard of prove nothing. */
   cameUp(): void {
     this.#isOwed = false;
     this.#isUnderWay = false;

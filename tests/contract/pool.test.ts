@@ -9,6 +9,7 @@ import { VERSION } from '@/lib/protocol/version';
 import { signTicket } from '@/lib/ticket';
 import { HostPools } from '@/tests/harness/host-pool';
 import { freePort, isRunning, until } from '@/tests/harness/processes';
+import { hello, ScriptedHost } from '@/tests/harness/scripted-host';
 import { type Sidecar, startSidecar } from '@/tests/harness/sidecar';
 import { openViewer, type Viewer } from '@/tests/harness/viewer';
 import { Gateway } from '@/ws-server/gateway';
@@ -152,6 +153,23 @@ describe('a host that dies', () => {
     const starts = () => hosts.logs.filter((line) => line.includes('host started')).length;
     expect(starts()).toBe(6);
     expect(hosts.logs.filter((line) => line.includes('keep crashing'))).toHaveLength(1);
+  });
+
+  it('B9 a host that is heard of again and again takes no blame from one that crashes', async () => {
+    const path = join(hosts.hostsDir, 'aaaaaaaa.sock');
+    const other = await ScriptedHost.listen(path, (message, connection) => {
+      if (message.link !== 'control') return;
+      connection.say(hello({ hostId: 'aaaaaaaa' }));
+      setTimeout(() => connection.socket.destroy(), 10);
+    });
+    const entry = hosts.alteredEntry({ [THIS_VERSION]: `${THIS_VERSION}; process.exit(7)` });
+    const pool = await hosts.pool({ entry, minHosts: 2 });
+    pool.hosts.keepWarm();
+    await until('two restarts', () => pool.hosts.restarts.count >= 2);
+    await until('it goes on to be heard', () => other.connections.length > 20);
+    const starts = () => hosts.logs.filter((line) => line.includes('host started')).length;
+    expect(starts()).toBe(pool.hosts.restarts.count + 1);
+    await other.close();
   });
 
   it('B9 one that ends by itself, or is told to, is no crash', async () => {
