@@ -12,8 +12,11 @@ const PLAIN_CLOSES: readonly number[] = [CLOSE.normal, CLOSE.drain, 1005, 1006, 
 /** A session that is followed until it is gone; whether its end was counted. */
 type Followed = { epoch: number; createdAt: number; isEnded: boolean };
 
-function statusOf({ exit, viewers, foreground }: LiveSession): string {
+const STATUSES = ['active', 'inactive', 'terminating', 'ended'] as const;
+
+function statusOf({ exit, state, viewers, foreground }: LiveSession): (typeof STATUSES)[number] {
   if (exit) return 'ended';
+  if (state === 'active' || state === 'inactive' || state === 'terminating') return state;
   return viewers > 0 || foreground !== null ? 'active' : 'inactive';
 }
 
@@ -88,11 +91,10 @@ export class GatewayMetrics implements RelayMeter {
     const hosts = await this.#pool.hosts.beats();
     const metrics = this.#metrics;
     const sessions = tally(this.#pool.sessions().map(statusOf));
-    metrics.set('holdfast_sessions', [
-      [{ status: 'active' }, sessions.get('active') ?? 0],
-      [{ status: 'inactive' }, sessions.get('inactive') ?? 0],
-      [{ status: 'ended' }, sessions.get('ended') ?? 0],
-    ]);
+    metrics.set(
+      'holdfast_sessions',
+      STATUSES.map((status) => [{ status }, sessions.get(status) ?? 0]),
+    );
     metrics.set('holdfast_sockets', [[{}, this.#sockets]]);
     metrics.set('holdfast_received_bytes_total', [[{}, this.bytesIn]]);
     metrics.set('holdfast_sent_bytes_total', [[{}, this.bytesOut]]);

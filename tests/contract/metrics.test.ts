@@ -112,6 +112,21 @@ test('M2 the gateway counts a session from its start over its sockets, bytes and
   expect(body).not.toContain(memory);
 });
 
+test('M2 a session that is being ended is told as such until it has ended', async () => {
+  const { sidecar } = rest;
+  const session = await sidecar.openSession();
+  const viewer = await sidecar.connect(session);
+  await viewer.attach();
+  await viewer.line('trap "" HUP; echo deaf-$((40+2))');
+  await viewer.waitForText('deaf-42');
+  const terminating = 'holdfast_sessions{status="terminating"}';
+  expect((await read())(terminating)).toBe(0);
+  const ended = sidecar.control('DELETE', `/v1/sessions/${session.id}`);
+  await until('its end has begun', async () => (await read())(terminating) === 1);
+  await ended;
+  await until('it has ended', async () => (await read())(terminating) === 0);
+});
+
 test('M2 refused tickets and requests are counted by their code, and made-up close codes are one', async () => {
   const { sidecar } = rest;
   const before = await read();
