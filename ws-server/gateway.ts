@@ -31,6 +31,10 @@ const CHUNKS_MAX = 1_024;
 /** How long a browser may take to answer a close frame when the gateway ends (ms). */
 const SHUTDOWN_TIMEOUT_MS = 1_000;
 
+const HEALTH_PATH = '/health';
+const METRICS_PATH = '/metrics';
+/** Node leaves the body of an answer to HEAD away by itself. */
+const READING: readonly string[] = ['GET', 'HEAD'];
 const UPGRADE_PATH = /^\/v1\/sessions\/([^/?#]+)$/;
 
 /** What the gateway serves with. */
@@ -66,6 +70,10 @@ function errorAnswer({ code, message }: Refusal): { head: Record<string, string>
     Connection: 'close',
   };
   return { head, body };
+}
+
+function pathOf({ url = '' }: IncomingMessage): string {
+  return url.split('?', 1)[0] ?? '';
 }
 
 function respond(response: ServerResponse, type: string, body: string): void {
@@ -163,23 +171,29 @@ export class Gateway {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { instanceId, metrics } = this.#options;
-    let refusal = this.#refuseHost(request);
-    const url = request.method === 'GET' ? request.url : null;
-    if (!refusal && url === '/health') {
+    const refusal = this.#refuse(request);
+    if (refusal) {
+      metrics.refused(refusal.code);
+      const { head, body } = errorAnswer(refusal);
+      if (refusal.code === 'method_not_allowed') head['Allow'] = READING.join(', ');
+      response.writeHead(httpStatus(refusal.code), head).end(body);
+    } else if (pathOf(request) === HEALTH_PATH) {
       respond(response, 'application/json', JSON.stringify({ status: 'ok', instanceId }));
-      return;
+    } else {
+      respond(response, metrics.contentType, await metrics.text());
     }
-    if (!refusal && url?.split('?', 1)[0] === '/metrics') {
-      refusal = this.#refuseReader(request);
-      if (!refusal) {
-        respond(response, metrics.contentType, await metrics.text());
-        return;
-      }
+  }
+
+  /** Why a request gets neither health nor metrics, or null. */
+  #refuse(request: IncomingMessage): Refusal | null {
+    const badHost = this.#refuseHost(request);
+    if (badHost) return badHost;
+    const path = pathOf(request);
+    if (path !== HEALTH_PATH && path !== METRICS_PATH) return notFound;
+    if (!READING.includes(request.method ?? '')) {
+      return { code: 'method_not_allowed', message: `${request.method} is not possible here.` };
     }
-    refusal ??= notFound;
-    metrics.refused(refusal.code);
-    const { head, body } = errorAnswer(refusal);
-    response.writeHead(httpStatus(refusal.code), head).end(body);
+    return path === METRICS_PATH ? this.#refuseReader(request) : null;
   }
 
   #refuseReader({ headers, socket }: IncomingMessage): Refusal | null {

@@ -1,7 +1,8 @@
 /** What Prometheus reads: from a real gateway with real sessions, and from web. */
-import { request } from 'node:http';
+import { type IncomingHttpHeaders, request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { loadSecret } from '@/lib/secrets';
 import { until } from '@/tests/harness/processes';
 import { Rest } from '@/tests/harness/rest';
 
@@ -13,11 +14,15 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => rest?.stop());
 
+type Answer = { status: number; headers: IncomingHttpHeaders; body: string };
+
 /** One request to the gateway, with the headers as they are given. */
-function ask(headers: Record<string, string> = {}, path = '/metrics'): Promise<{ status: number; body: string }> {
+function ask(given: Record<string, string> = {}, path = '/metrics', method = 'GET'): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const call = request({ host: '127.0.0.1', port: rest.sidecar.port, path, headers, agent: false }, (response) => {
-      text(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject);
+    const to = { host: '127.0.0.1', port: rest.sidecar.port, path, method, headers: given, agent: false };
+    const call = request(to, (response) => {
+      const { statusCode: status = 0, headers } = response;
+      text(response).then((body) => resolve({ status, headers, body }), reject);
     });
     call.setTimeout(20_000, () => call.destroy(new Error('no answer')));
     call.on('error', reject);
@@ -47,6 +52,25 @@ test('A8 the gateway tells loopback, and whoever has the token; not a proxy, ano
   expect((await ask({ forwarded: 'for=127.0.0.1' })).status).toBe(401);
   expect((await ask({ 'x-forwarded-for': '9.9.9.9', ...bearer })).status).toBe(200);
   expect((await ask({ host: 'evil.test', ...bearer })).status).toBe(403);
+});
+
+test('A8 the machine token is web’s alone: the gateway refuses it', async () => {
+  const headers = { authorization: `Bearer ${loadSecret(rest.web.config.dataDir, 'token')}` };
+  expect((await rest.web.call('GET /metrics', { as: 'none', headers })).status).toBe(200);
+  expect((await ask(headers)).status).toBe(401);
+});
+
+test.each(['/metrics', '/health'])('G10 %s is read by GET and HEAD, and by nothing else', async (path) => {
+  const got = await ask({}, path);
+  const head = await ask({}, path, 'HEAD');
+  expect([got.status, head.status, head.body]).toEqual([200, 200, '']);
+  expect(head.headers['content-type']).toBe(got.headers['content-type']);
+  expect(Number(head.headers['content-length'])).toBeGreaterThan(0);
+  for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS']) {
+    const { status, headers, body } = await ask({}, path, method);
+    expect([status, headers.allow, JSON.parse(body).error.code]).toEqual([405, 'GET, HEAD', 'method_not_allowed']);
+  }
+  expect((await ask({}, '/nothing', 'POST')).status).toBe(404);
 });
 
 test('A8 web tells whoever has the metrics token or the machine token, and nobody else', async () => {

@@ -310,10 +310,8 @@ describe('HTTP on the port of the sockets', () => {
 
   it.each([
     ['GET', '/'],
-    ['GET', '/health?x'],
     ['GET', '/v1/info'],
     ['GET', '/v1/sessions'],
-    ['POST', '/health'],
     ['DELETE', '/v1/sessions/session_1700000000000_abcdefgh'],
   ])('R3 %s %s is 404', async (method, path) => {
     const { status, body } = await get(path, { method });
