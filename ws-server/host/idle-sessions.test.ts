@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { createLog } from '@/lib/log';
 import type { LiveSession } from '@/lib/protocol/control';
 import { newId } from '@/lib/protocol/ids';
+import { turnsDuring } from '@/tests/harness/turns';
 import { Sessions } from './sessions';
 import { Vitals } from './vitals';
 
@@ -113,4 +114,13 @@ it('T9 a step of the wall clock ends nothing', async () => {
   vi.spyOn(Date, 'now').mockImplementation(() => now() + 120 * MINUTE);
   sessions.sweep();
   await pass(24 * MINUTE, async () => expect(await lookAt(at)).toMatchObject({ state: 'active', idleEndsAt: null }));
+});
+
+it('T17 the screens of idle sessions are put away one in a turn of the loop', async () => {
+  const first = await start(0);
+  const others = await Promise.all([open(), open(), open()]);
+  passedMs = 2 * MINUTE;
+  const shed = sessions.call('shed', { stage: 'scrollback', ids: [] });
+  expect(await turnsDuring(shed)).toBeGreaterThanOrEqual(others.length + 1);
+  expect((await sessions.call('beat', { keep: false })).hibernated).toBe([first, ...others].length);
 });

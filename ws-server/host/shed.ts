@@ -2,6 +2,7 @@
 import type { CallArgs, CallResult } from '@/ws-server/link';
 import type { IdleRule } from './idle';
 import type { Session } from './session';
+import { turn } from './turns';
 
 /** An open session that was unused for so long (ms) is not expected back at once. */
 const QUIET_MS = 60_000;
@@ -15,7 +16,7 @@ export async function shed({ stage, ids, sessions, idleRule }: Shedding): Promis
     case 'caches':
       return freed(all.filter(({ isEnded }) => isEnded));
     case 'scrollback':
-      return freed(putAway(all.filter(({ idleness }) => idleness.unusedMs >= QUIET_MS)));
+      return freed(await putAway(all.filter(isQuiet)));
     case 'viewers':
       // A viewer whose cursor falls off the ring gets a gap mark and a snapshot: later, when it reads again.
       return freed(all);
@@ -28,9 +29,16 @@ export async function shed({ stage, ids, sessions, idleRule }: Shedding): Promis
   }
 }
 
-/** Their screens become text until something happens; what would not come back exactly stays. */
-function putAway(sessions: readonly Session[]): readonly Session[] {
-  for (const { output } of sessions) output.hibernate();
+function isQuiet({ idleness }: Session): boolean {
+  return idleness.unusedMs >= QUIET_MS;
+}
+
+/** Their screens become text until something happens, one in a turn of the loop; what would not come back exactly stays. */
+async function putAway(sessions: readonly Session[]): Promise<readonly Session[]> {
+  for (const session of sessions) {
+    await turn();
+    if (isQuiet(session)) session.output.hibernate();
+  }
   return sessions;
 }
 

@@ -1,21 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { turnsDuring } from '@/tests/harness/turns';
 import type { JournalRecord } from './journal-format';
 import { Tape } from './tape';
 import { Turnstile, turn } from './turns';
-
-/** How often the event loop goes round meanwhile. */
-async function turnsDuring(work: Promise<unknown>): Promise<number> {
-  let count = 0;
-  let isDone = false;
-  const tick = () => {
-    count += 1;
-    if (!isDone) setImmediate(tick);
-  };
-  setImmediate(tick);
-  await work;
-  isDone = true;
-  return count;
-}
 
 /** A job that is under way until it is told to end. */
 function job() {
