@@ -46,17 +46,18 @@ export class Archive {
     const sessions: ArchivedSession[] = [];
     for (let start = 0; start < ids.length; start += READ_AT_ONCE) {
       const batch = ids.slice(start, start + READ_AT_ONCE);
-      for (const found of await Promise.all(batch.map((id) => this.#findReadable(id)))) if (found) sessions.push(found);
+      for (const found of await Promise.all(batch.map((id) => this.#orSkip(id, this.find(id)))))
+        if (found) sessions.push(found);
     }
     return sessions;
   }
 
-  /** As `find`; a journal that cannot be read hides no other. */
-  async #findReadable(id: string): Promise<ArchivedSession | null> {
+  /** What a call gives, or null when it fails: one odd journal hides, and keeps, no other. */
+  async #orSkip<T>(id: string, call: Promise<T>): Promise<T | null> {
     try {
-      return await this.find(id);
+      return await call;
     } catch (err) {
-      this.#log.warn({ err, session: id }, 'a journal could not be read');
+      this.#log.warn({ err, session: id }, 'a journal could not be read or removed');
       return null;
     }
   }
@@ -106,12 +107,15 @@ export class Archive {
   /** Removes what is too old, and the oldest of what is too much. */
   async sweep(now: number = Date.now(), bytesMax: number = ARCHIVE_BYTES_MAX): Promise<void> {
     const journals = [];
-    for (const id of await listJournals(this.#directory)) journals.push(await this.#measure(id));
+    for (const id of await listJournals(this.#directory)) {
+      const journal = await this.#orSkip(id, this.#measure(id));
+      if (journal) journals.push(journal);
+    }
     let bytes = journals.reduce((sum, journal) => sum + journal.bytes, 0);
     for (const journal of journals.sort((a, b) => a.writtenAt - b.writtenAt)) {
       const isOld = now - journal.writtenAt > this.#keptMs;
       if (!isOld && bytes <= bytesMax) break;
-      if (!(await this.#removeOver(journal))) continue;
+      if (!(await this.#orSkip(journal.id, this.#removeOver(journal)))) continue;
       bytes -= journal.bytes;
       this.#log.info({ session: journal.id, isOld }, 'a journal was removed');
     }

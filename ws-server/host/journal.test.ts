@@ -477,6 +477,18 @@ describe('the archive', () => {
     await archive().forget(newer);
     expect(readdirSync(directory)).toEqual([living]);
   });
+
+  it('J8 one that cannot be removed keeps no other', async () => {
+    const ids = [meta(), meta(), meta()].map(({ id }) => id).sort();
+    for (const id of ids) await journalled(meta({ id }), true);
+    const [stuck = ''] = ids;
+    const odd = join(directory, stuck, '1.9.0.00000001.log');
+    mkdirSync(odd); // not readable as a file
+    const paths = await Promise.all(ids.map((id) => listSegments(join(directory, id))));
+    for (const { path } of paths.flat()) utimesSync(path, 0, path.includes(stuck) ? 1 : 2);
+    await archive().sweep();
+    expect(readdirSync(directory)).toEqual([stuck]);
+  });
 });
 
 it('J9 a preface holds the last lines of the older screen, wrapped anew, and a line that says when it was started again', () => {
