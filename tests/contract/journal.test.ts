@@ -156,9 +156,13 @@ it.each([{ HOLDFAST_EPHEMERAL: '1' }, { HOLDFAST_HISTORY: 'memory' }, { HOLDFAST
     await run(viewer, 'echo some-$((1+1))', 'some-2');
     await viewer.line('exit');
     await viewer.closed;
-    const lines = async () => (await sidecar.control('GET', `/v1/sessions/${session.id}/lines`)).status;
     const isKept = env.HOLDFAST_HISTORY === 'memory';
-    await until('the screen is kept or forgotten', async () => (await lines()) === (isKept ? 200 : 404), SLOW);
+    for (const what of ['output', 'lines', 'history']) {
+      const { status } = await sidecar.control('GET', `/v1/sessions/${session.id}/${what}`);
+      expect(status, what).toBe(isKept ? 200 : 404);
+    }
+    const look = async () => (await sidecar.control('GET', `/v1/sessions/${session.id}`)).status;
+    await until('the session is kept or forgotten', async () => (await look()) === (isKept ? 200 : 404), SLOW);
     const names = readdirSync(sidecar.dataDir, { recursive: true, encoding: 'utf8' });
     const files = names.map((name) => join(sidecar.dataDir, name)).filter((path) => statSync(path).isFile());
     expect(files.length, 'logs and secrets are there').toBeGreaterThan(0);

@@ -103,9 +103,16 @@ export class Sessions {
     return this.#history.view(at);
   }
 
-  /** The session if it is here, or null when at most a journal has it. @throws AppError `epoch_superseded` */
-  #here({ id, epoch }: { id: string; epoch: number }): Session | null {
-    return (this.#sessions.get(id)?.epoch ?? 0) < epoch ? null : this.find(id, epoch);
+  /**
+   * The session if it is here, or null when at most a journal has it.
+   * @throws AppError `epoch_superseded`, or `not_found` for one that has ended where nothing is kept: it only is not swept yet
+   */
+  #readable({ id, epoch }: { id: string; epoch: number }): Session | null {
+    const session = (this.#sessions.get(id)?.epoch ?? 0) < epoch ? null : this.find(id, epoch);
+    if (session?.isEnded && this.#history.kind === 'off') {
+      throw new AppError('not_found', 'Nothing of this session is kept.');
+    }
+    return session;
   }
 
   /** Carries out a call of a gateway. @throws AppError, or ZodError for arguments outside the schema */
@@ -138,13 +145,13 @@ export class Sessions {
       look: ({ id, epoch }) => this.find(id, epoch).facts(),
       list: () => this.list(),
       read: async (args) => {
-        const session = this.#here(args);
+        const session = this.#readable(args);
         const found = session ? this.#history.read(session, args.from, args.limit) : this.#history.archivedRead(args);
         const { position, end, bytes } = await found;
         return { position, end, base64: bytes.toString('base64') };
       },
       lines: async (args) => {
-        const session = this.#here(args);
+        const session = this.#readable(args);
         return { lines: session ? session.lines(args.count) : await this.#history.archivedLines(args) };
       },
       beat: ({ keep }) => {
@@ -168,7 +175,7 @@ export class Sessions {
         return {};
       },
       history: async (args) => {
-        const session = this.#here(args);
+        const session = this.#readable(args);
         const found = session ? this.#history.page(session, args) : this.#history.archivedPage(args);
         const { position, end, start, bytes } = await found;
         return { position, end, start, base64: bytes.toString('base64') };
