@@ -4,7 +4,9 @@ import type { ArchivedSession } from '@/lib/protocol/control';
 import { AppError } from '@/lib/protocol/errors';
 import { adopt } from './adopt';
 import type { Context } from './context';
+import { recordsOf } from './label';
 import { announceProject, announceSession } from './news';
+import { RECORDS_MAX } from './store/store';
 
 /** Nobody waits longer than this for records of ended sessions (ms), and after a failure they are looked for again (ms). */
 const WAIT_MS = 2_000;
@@ -39,17 +41,33 @@ export async function adoptArchive(context: Context, instanceId: string): Promis
   await archive.adopted;
 }
 
+/** The newest first: an owner has no more records than fit one page, and what runs comes without a limit. */
 async function adoptAll(context: Context, instanceId: string): Promise<void> {
-  for (const session of await context.control.archive()) {
+  const archived = await context.control.archive();
+  const free = new Map<string, number>();
+  let left = 0;
+  for (const session of archived.sort((a, b) => b.exit.at - a.exit.at)) {
     const record = await context.sessions.get(session.id);
     if (record?.deletedAt != null) await forgetJournal(context, session.id);
-    if (record || !(await adopt(context, session))) continue;
+    const owner = recordsOf(session, context.config.nodeId)?.session.owner;
+    if (record || owner === undefined) continue;
+    const room = free.get(owner) ?? (await roomFor(context, owner));
+    free.set(owner, room);
+    if (room <= 0) left += 1;
+    if (room <= 0 || !(await adopt(context, session))) continue;
+    free.set(owner, room - 1);
     const adopted = await context.sessions.get(session.id);
     if (adopted?.deletedAt !== null) continue;
     announceSession(context, adopted, { instanceId, isComplete: true, live: new Map() });
     await announceProject(context, adopted.projectId);
   }
+  if (left > 0) context.log.warn({ sessions: left, max: RECORDS_MAX }, 'older ended sessions were not adopted');
   context.archive.adoptedFrom = instanceId;
+}
+
+/** Records that an owner may still have. */
+async function roomFor({ sessions }: Context, owner: string): Promise<number> {
+  return RECORDS_MAX - (await sessions.list({ owner, limit: RECORDS_MAX })).length;
 }
 
 /** Removes the journals of a deleted session. A failure is made good when the next gateway is looked through. */
