@@ -1,8 +1,7 @@
 /** One session: a pty with its output, viewers and size. The only writer of all of them. */
-import type { ExitFacts, Label, LiveSession, SessionType } from '@/lib/protocol/control';
+import type { Label, LiveSession, SessionType } from '@/lib/protocol/control';
 import { AppError } from '@/lib/protocol/errors';
-import { WINDOW_BYTES } from '@/lib/protocol/limits';
-import { type Attach, type Control, type EndReason, type Mode, type Size, WIRE_REVISION } from '@/lib/protocol/wire';
+import type { Attach, Control, EndReason, Mode, Size } from '@/lib/protocol/wire';
 import type { Launch } from '@/ws-server/link';
 import { Audience } from './audience';
 import { dismiss } from './dismiss';
@@ -14,11 +13,11 @@ import { Output } from './output';
 import { Patience } from './patience';
 import { ProcessTree, type TreeOptions } from './process-tree';
 import { Pty } from './pty';
+import { Resizer } from './resizer';
+import { type LastingFacts, SessionFacts } from './session-facts';
 import { Viewer, type ViewerSink } from './viewer';
 import { heldMs, type Vitals } from './vitals';
 
-/** Between two changes of size (ms): 20 in a second. */
-const RESIZE_INTERVAL_MS = 50;
 /** A program that has written nothing is taken to run after this (ms). */
 const START_MS = 500;
 /** Answers to terminal queries wait for a program that does not read, up to this (bytes). */
@@ -51,13 +50,14 @@ export class Session {
   journal: Journal | null = null;
   readonly idleness: Idleness;
   readonly #options: SessionOptions;
-  readonly #createdAt = Date.now();
+  readonly #facts: SessionFacts;
   readonly #output: Output;
   readonly #audience = new Audience((driver) => this.#driven(driver));
   readonly #patience = new Patience(
     () => this.#audience.all(),
     (isHeld) => this.#hold('viewers', isHeld),
   );
+  readonly #resizer = new Resizer((size) => this.#resize(size));
   /** Why the pty is not read. */
   readonly #holds = new Set<'screen' | 'viewers'>();
   readonly #input = new InputLog((client) => this.#audience.hasClient(client));
@@ -65,25 +65,15 @@ export class Session {
   readonly #tree: ProcessTree;
   readonly #life = new Life();
   readonly #endWaiters: (() => void)[] = [];
-  #label: Label;
-  #size: Size;
-  #lastActivity = this.#createdAt;
-  #cwd: string;
-  #title = '';
   #viewerCount = 0;
-  #resizedAt = 0;
-  #resizeTimer: NodeJS.Timeout | undefined;
-  #exit: ExitFacts | null = null;
 
   /** @throws AppError `no_capacity` when the pty cannot be had */
   constructor(options: SessionOptions) {
     this.#options = options;
     this.id = options.id;
     this.epoch = options.epoch;
-    this.#label = options.label;
-    this.#size = { cols: options.cols, rows: options.rows };
-    this.#cwd = options.directory.path;
-    this.#output = new Output(this.#size, {
+    this.#facts = new SessionFacts(options, { ...options, cwd: options.directory.path });
+    this.#output = new Output(this.#facts.size, {
       reply: (text) => this.#reply(text),
       title: (text) => this.#titled(text),
       fault: options.onFault,
@@ -95,7 +85,7 @@ export class Session {
     if (options.preface) this.#output.draw(options.preface);
     const env = { ...options.launch.env, PWD: options.directory.path, HOLDFAST_HOST: options.mark };
     this.#pty = new Pty(
-      { ...options.launch, ...this.#size, env, cwd: options.directory.handlePath },
+      { ...options.launch, ...this.#facts.size, env, cwd: options.directory.handlePath },
       { data: (chunk) => this.#received(chunk), exit: (code, signal) => this.#exited(code, signal) },
     );
     this.#tree = new ProcessTree({ ...options, isAgent: options.type === 'claude', pid: this.#pty.pid });
@@ -103,7 +93,7 @@ export class Session {
       life: this.#life,
       tree: this.#tree,
       viewers: () => this.#audience.size,
-      isPinned: () => this.#label['pinned'] === true,
+      isPinned: () => this.#facts.label['pinned'] === true,
       onChange: (endsAt) => {
         this.#audience.send({ event: 'idle', endsAt });
         options.onChange();
@@ -132,52 +122,31 @@ export class Session {
   }
 
   /** The facts that are worth keeping, in much less time than all of them take. */
-  lastingFacts(): Pick<LiveSession, 'type' | 'label' | 'cwd' | 'title' | 'createdAt'> {
-    const { type } = this.#options;
+  lastingFacts(): LastingFacts {
     if (this.#isRunning()) this.#moved(this.#tree.workingDirectory());
-    return { type, label: this.#label, cwd: this.#cwd, title: this.#title, createdAt: this.#createdAt };
+    return this.#facts.lasting;
   }
 
   get endedAt(): number {
-    return this.#exit?.at ?? Number.POSITIVE_INFINITY;
+    return this.#facts.exit?.at ?? Number.POSITIVE_INFINITY;
   }
 
   /** The facts as the kernel and this process know them now. */
   facts(): LiveSession {
     const isRunning = this.#isRunning();
     if (isRunning) this.#moved(this.#tree.workingDirectory());
-    return {
-      ...this.#size,
-      id: this.id,
-      epoch: this.epoch,
-      hostId: this.#options.hostId,
-      type: this.#options.type,
+    return this.#facts.at({
       pid: this.#pty.pid,
-      title: this.#title,
-      cwd: this.#cwd,
       foreground: isRunning ? this.#tree.foreground() : null,
       viewers: this.#audience.size,
-      createdAt: this.#createdAt,
-      lastActivity: this.#lastActivity,
       position: this.#output.ring.end,
-      exit: this.isEnded ? this.#exit : null,
-      label: this.#label,
       state: this.#life.state,
       idleEndsAt: this.idleness.endsAt,
-    };
-  }
-
-  get isHibernated(): boolean {
-    return this.#output.isHibernated;
-  }
-
-  /** Gives back what an idle session does not need, a step at a time. False when there was nothing to do. */
-  rest(now: number): boolean {
-    return this.#output.rest(now);
+    });
   }
 
   setLabel(label: Label): void {
-    this.#label = label;
+    this.#facts.label = label;
     if (this.idleness.isPinned && this.idleness.endsAt !== null) this.idleness.use();
     this.#options.onChange();
   }
@@ -191,11 +160,6 @@ export class Session {
   /** Raw output from `from` on, at most `limit` bytes. @throws AppError `range_not_satisfiable` outside of what is kept */
   read(from: number, limit: number): { position: number; end: number; bytes: Buffer } {
     return this.#output.read(from, limit);
-  }
-
-  /** The last lines of scrollback and screen as plain text. */
-  lines(count: number): string[] {
-    return this.#output.lines(count);
   }
 
   /** Attaches a viewer. @throws AppError `upgrade_required` for a client older than any revision */
@@ -281,7 +245,7 @@ export class Session {
 
   /** Lets go of every viewer: the session is gone. */
   dispose(): void {
-    clearTimeout(this.#resizeTimer);
+    this.#resizer.stop();
     this.#patience.stop();
     for (const viewer of this.#audience.all()) viewer.sink.close('not_found');
     this.#audience.clear();
@@ -301,7 +265,7 @@ export class Session {
   }
 
   #active(): void {
-    this.#lastActivity = Date.now();
+    this.#facts.lastActivity = Date.now();
     this.idleness.use();
   }
 
@@ -314,19 +278,19 @@ export class Session {
 
   #flushed(): void {
     for (const viewer of this.#audience.all()) viewer.pump();
-    if (!this.#exit) this.#patience.look();
+    if (!this.#facts.exit) this.#patience.look();
     this.journal?.note();
     this.#options.onChange();
   }
 
   /** Until the program runs, the kernel shows the fork of this process and its directory. */
   #isRunning(): boolean {
-    return !this.#exit && (this.#output.ring.end > 0 || Date.now() - this.#createdAt > START_MS);
+    return !this.#facts.exit && (this.#output.ring.end > 0 || Date.now() - this.#facts.createdAt > START_MS);
   }
 
   #moved(path: string | null): void {
-    if (path === null || path === this.#cwd) return;
-    this.#cwd = path;
+    if (path === null || path === this.#facts.cwd) return;
+    this.#facts.cwd = path;
     this.#audience.send({ event: 'cwd', path });
   }
 
@@ -335,13 +299,13 @@ export class Session {
   }
 
   #titled(text: string): void {
-    this.#title = text;
+    this.#facts.title = text;
     this.#audience.send({ event: 'title', text });
   }
 
   #exited(code: number, signalNumber: number): void {
     if (this.#life.isOpen) this.#life.terminate('exited');
-    this.#exit = { code, signal: signalNumber, at: Date.now(), reason: this.#life.reason ?? 'exited' };
+    this.#facts.exit = { code, signal: signalNumber, at: Date.now(), reason: this.#life.reason ?? 'exited' };
     this.#output.close();
   }
 
@@ -349,12 +313,13 @@ export class Session {
     if (this.isEnded) return;
     this.#output.keepLast();
     this.#life.become('ended');
-    const written = this.#exit && this.journal?.end({ exit: this.#exit, lastActivity: this.#lastActivity });
+    const written =
+      this.#facts.exit && this.journal?.end({ exit: this.#facts.exit, lastActivity: this.#facts.lastActivity });
     void written?.then(() => this.#trimUnwatched());
     this.#tree.release();
     this.#audience.stopDriving();
     this.#options.onEnd();
-    clearTimeout(this.#resizeTimer);
+    this.#resizer.stop();
     for (const viewer of this.#audience.all()) this.#dismiss(viewer);
     for (const wake of this.#endWaiters) wake();
     this.#trimUnwatched();
@@ -365,7 +330,7 @@ export class Session {
   }
 
   #dismiss(viewer: Viewer): void {
-    if (this.#exit) dismiss(viewer, this.#exit, () => this.#audience.has(viewer));
+    if (this.#facts.exit) dismiss(viewer, this.#facts.exit, () => this.#audience.has(viewer));
   }
 
   #begin(viewer: Viewer, attach: Attach): void {
@@ -373,22 +338,18 @@ export class Session {
     const input = this.#input.of(viewer.client);
     const canResume = cursor?.epoch === this.epoch && Viewer.canResume(this.#output, cursor.position) && !this.isEnded;
     const present = canResume ? null : this.#output.snapshot();
-    viewer.send({
-      event: 'attached',
-      revision: Math.min(attach.revision, WIRE_REVISION),
-      epoch: this.epoch,
-      position: present?.snapshot.position ?? cursor?.position ?? 0,
-      inputSeq: input.accepted,
-      status: this.isEnded ? 'ended' : 'active',
-      mode: viewer.mode,
-      window: WINDOW_BYTES,
-      viewer: viewer.name,
-      driver: this.#audience.driver?.name ?? null,
-      ...this.#size,
-    });
+    viewer.send(
+      this.#facts.attached(viewer, {
+        revision: attach.revision,
+        position: present?.snapshot.position ?? cursor?.position ?? 0,
+        inputSeq: input.accepted,
+        status: this.isEnded ? 'ended' : 'active',
+        driver: this.#audience.driver?.name ?? null,
+      }),
+    );
     viewer.send({ event: 'receipt', inputSeq: input.written });
-    viewer.send({ event: 'title', text: this.#title });
-    viewer.send({ event: 'cwd', path: this.#cwd });
+    viewer.send({ event: 'title', text: this.#facts.title });
+    viewer.send({ event: 'cwd', path: this.#facts.cwd });
     if (!present) {
       viewer.resumeAt(cursor?.position ?? 0);
       viewer.pump();
@@ -414,7 +375,7 @@ export class Session {
   #driven(driver: Viewer): void {
     if (this.isEnded) return;
     this.#output.describe(driver.look);
-    this.#wantSize(driver.size);
+    this.#resizer.want(driver.size);
   }
 
   #viewersChanged(): void {
@@ -422,18 +383,13 @@ export class Session {
     this.#options.onChange();
   }
 
-  #wantSize(size: Size): void {
-    clearTimeout(this.#resizeTimer);
-    const wait = this.#resizedAt + RESIZE_INTERVAL_MS - Date.now();
-    if (wait > 0) this.#resizeTimer = setTimeout(() => this.#resize(size), wait);
-    else this.#resize(size);
-  }
-
-  #resize(size: Size): void {
-    if (this.isEnded || (size.cols === this.#size.cols && size.rows === this.#size.rows)) return;
-    this.#resizedAt = Date.now();
-    this.#size = { cols: size.cols, rows: size.rows };
-    this.#output.resize(this.#size);
-    this.#pty.resize(this.#size);
+  /** False when nothing has changed. */
+  #resize(size: Size): boolean {
+    const { cols, rows } = this.#facts.size;
+    if (this.isEnded || (size.cols === cols && size.rows === rows)) return false;
+    this.#facts.size = size;
+    this.#output.resize(size);
+    this.#pty.resize(size);
+    return true;
   }
 }

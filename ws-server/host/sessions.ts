@@ -152,14 +152,14 @@ export class Sessions {
       },
       lines: async (args) => {
         const session = this.#readable(args);
-        return { lines: session ? session.lines(args.count) : await this.#history.archivedLines(args) };
+        return { lines: session ? session.output.lines(args.count) : await this.#history.archivedLines(args) };
       },
       beat: ({ keep }) => {
         if (keep) this.#wantedAt = Date.now();
         return {
           ...this.#vitals.read(),
           sessions: this.#living,
-          hibernated: [...this.#sessions.values()].filter(({ isHibernated }) => isHibernated).length,
+          hibernated: [...this.#sessions.values()].filter(({ output }) => output.isHibernated).length,
           sessionBytes: [...this.#sessions.values()].reduce((sum, { bytes }) => sum + bytes, 0),
           bytesBySession: Object.fromEntries([...this.#sessions.values()].map(({ id, bytes }) => [id, bytes])),
           journalFault: this.#history.fault,
@@ -217,7 +217,7 @@ export class Sessions {
   /** Lets idle sessions rest, one at a time: others are served in between. */
   #rest(sessions: Session[], now: number): void {
     for (let session = sessions.pop(); session; session = sessions.pop()) {
-      if (!session.rest(now)) continue;
+      if (!session.output.rest(now)) continue;
       setImmediate(() => this.#rest(sessions, now));
       return;
     }
