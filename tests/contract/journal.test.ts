@@ -4,26 +4,17 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { type ArchivedSession, archivedSessionSchema, archiveReplySchema } from '@/lib/protocol/control';
 import { decodeViewerFrame, type ViewerFrame } from '@/lib/protocol/wire';
 import { isRunning, signal, until } from '@/tests/harness/processes';
-import { type Sidecar, type SidecarOptions, startSidecar } from '@/tests/harness/sidecar';
+import type { Sidecar } from '@/tests/harness/sidecar';
+import { sidecarPerTest } from '@/tests/harness/sidecar-per-test';
 import type { Viewer } from '@/tests/harness/viewer';
 import { FrameReader } from '@/ws-server/link';
 
 const SLOW = 30_000;
-const running: Sidecar[] = [];
-
-afterEach(async () => {
-  for (const sidecar of running.splice(0)) await sidecar.stop();
-});
-
-async function start(options: SidecarOptions = {}): Promise<Sidecar> {
-  const sidecar = await startSidecar(options);
-  running.push(sidecar);
-  return sidecar;
-}
+const start = sidecarPerTest();
 
 /** Types a line and waits for what it prints. */
 async function run(viewer: Viewer, line: string, printed: string): Promise<void> {

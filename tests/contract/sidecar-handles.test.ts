@@ -2,24 +2,16 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { controlErrorSchema } from '@/lib/protocol/control';
 import { isRunning, until } from '@/tests/harness/processes';
-import { type Sidecar, startSidecar } from '@/tests/harness/sidecar';
+import type { Sidecar } from '@/tests/harness/sidecar';
+import { sidecarPerTest } from '@/tests/harness/sidecar-per-test';
 import type { Viewer } from '@/tests/harness/viewer';
 
-const running: Sidecar[] = [];
-
-afterEach(async () => {
-  for (const sidecar of running.splice(0)) await sidecar.stop();
-});
-
+const startSidecar = sidecarPerTest();
 /** One host without journals, which open their handles when they like. */
-async function start(): Promise<Sidecar> {
-  const sidecar = await startSidecar({ env: { BACKEND_POOL_SIZE: '1', HOLDFAST_HISTORY: 'memory' } });
-  running.push(sidecar);
-  return sidecar;
-}
+const start = () => startSidecar({ env: { BACKEND_POOL_SIZE: '1', HOLDFAST_HISTORY: 'memory' } });
 
 const handlesOf = (pid: number) => readdirSync(`/proc/${pid}/fd`).map(Number);
 const allowHandles = (pid: number, max: number) =>

@@ -5,24 +5,18 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { controlErrorSchema, type LiveSession, sessionReplySchema, sessionsReplySchema } from '@/lib/protocol/control';
 import { isRunning, signal, until } from '@/tests/harness/processes';
-import { type Sidecar, type SidecarOptions, startSidecar } from '@/tests/harness/sidecar';
+import type { Sidecar } from '@/tests/harness/sidecar';
+import { sidecarPerTest } from '@/tests/harness/sidecar-per-test';
 import type { Viewer } from '@/tests/harness/viewer';
 
-const running: Sidecar[] = [];
+const start = sidecarPerTest();
 const strangers: ChildProcess[] = [];
 const daemons: number[] = [];
 
-afterEach(async () => {
-  for (const sidecar of running.splice(0)) await sidecar.stop();
+afterEach(() => {
   for (const stranger of strangers.splice(0)) stranger.kill('SIGKILL');
   for (const pid of daemons.splice(0)) signal(pid, 'SIGKILL');
 });
-
-async function start(options: SidecarOptions = {}): Promise<Sidecar> {
-  const sidecar = await startSidecar(options);
-  running.push(sidecar);
-  return sidecar;
-}
 
 async function sessionsOf(sidecar: Sidecar): Promise<Map<string, LiveSession>> {
   const { sessions } = sessionsReplySchema.parse((await sidecar.control('GET', '/v1/sessions')).json);

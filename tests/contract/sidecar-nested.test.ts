@@ -5,19 +5,18 @@ import { afterEach, expect, it } from 'vitest';
 import { sessionReplySchema } from '@/lib/protocol/control';
 import { bundleSidecar } from '@/tests/harness/bundle';
 import { findProcesses, freePort, isRunning, signal, until } from '@/tests/harness/processes';
-import { callControl, type Sidecar, startSidecar } from '@/tests/harness/sidecar';
+import { callControl } from '@/tests/harness/sidecar';
+import { sidecarPerTest } from '@/tests/harness/sidecar-per-test';
 
-let outer: Sidecar | null = null;
+const start = sidecarPerTest();
 let hosts: number[] = [];
 
-afterEach(async () => {
+afterEach(() => {
   for (const pid of hosts.splice(0)) signal(pid, 'SIGKILL');
-  await outer?.stop();
-  outer = null;
 });
 
 it('T25 ending its tab ends its gateway, and neither its hosts nor what runs in them', async () => {
-  outer = await startSidecar();
+  const outer = await start();
   const session = await outer.openSession();
   const viewer = await outer.connect(session);
   await viewer.attach();
@@ -35,7 +34,7 @@ it('T25 ending its tab ends its gateway, and neither its hosts nor what runs in 
 
   const socket = join(run, 'control.sock');
   const open = () =>
-    callControl(socket, 'POST', '/v1/sessions', outer?.openRequest()).catch(() => ({
+    callControl(socket, 'POST', '/v1/sessions', outer.openRequest()).catch(() => ({
       status: 0,
       json: null,
       body: '',

@@ -3,23 +3,13 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { sessionReplySchema, sessionsReplySchema } from '@/lib/protocol/control';
 import { isRunning, until } from '@/tests/harness/processes';
-import { type Sidecar, type SidecarOptions, startSidecar } from '@/tests/harness/sidecar';
+import { sidecarPerTest } from '@/tests/harness/sidecar-per-test';
 import type { Viewer } from '@/tests/harness/viewer';
 
-const running: Sidecar[] = [];
-
-afterEach(async () => {
-  for (const sidecar of running.splice(0)) await sidecar.stop();
-});
-
-async function start(options: SidecarOptions = {}): Promise<Sidecar> {
-  const sidecar = await startSidecar(options);
-  running.push(sidecar);
-  return sidecar;
-}
+const start = sidecarPerTest();
 
 /** Every number of the counting shell, in the order of arrival. */
 function numbers(...viewers: Viewer[]): number[] {

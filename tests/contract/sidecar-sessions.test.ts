@@ -1,22 +1,13 @@
 /** Shells through a real gateway: what they get, where they run, and how their sockets end. */
 import { readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { controlErrorSchema, type LiveSession, sessionsReplySchema } from '@/lib/protocol/control';
 import { isRunning, until } from '@/tests/harness/processes';
-import { type Sidecar, type SidecarOptions, startSidecar } from '@/tests/harness/sidecar';
+import type { Sidecar } from '@/tests/harness/sidecar';
+import { sidecarPerTest } from '@/tests/harness/sidecar-per-test';
 
-const running: Sidecar[] = [];
-
-afterEach(async () => {
-  for (const sidecar of running.splice(0)) await sidecar.stop();
-});
-
-async function start(options: SidecarOptions = {}): Promise<Sidecar> {
-  const sidecar = await startSidecar(options);
-  running.push(sidecar);
-  return sidecar;
-}
+const start = sidecarPerTest();
 
 async function sessionsOf(sidecar: Sidecar): Promise<LiveSession[]> {
   return sessionsReplySchema.parse((await sidecar.control('GET', '/v1/sessions')).json).sessions;
