@@ -1,6 +1,7 @@
 /**
  * The memory of our own processes of this node, kept below its limit: above it, memory is given back in a fixed order, and no
- * further than necessary. What users' programs need is not counted, and no session with a running program is ever ended for it.
+ * further than necessary. What users' programs need is not counted, nor what web needs: no session could give that back. No
+ * session with a running program is ever ended for it.
  */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';

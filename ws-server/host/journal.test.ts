@@ -1,94 +1,18 @@
-import {
-  closeSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  utimesSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createLog } from '@/lib/log';
-import { newId } from '@/lib/protocol/ids';
+import { describe, expect, it } from 'vitest';
 import { decodeViewerFrame, type ViewerFrame } from '@/lib/protocol/wire';
 import { dumpTerminal } from '@/tests/harness/dump';
+import { EXIT, journalsPerTest, meta, SIZE, silent } from '@/tests/harness/journals';
 import { randomOutput, seededRandom } from '@/tests/harness/random-output';
 import { FrameReader } from '@/ws-server/link';
-import { Archive } from './archive';
-import { describeWriter, lossOf } from './host-facts';
-import { Journal } from './journal';
 import { listSegments, readSegment } from './journal-files';
-import { decodeRecords, encode, type Meta, tableCrc32 } from './journal-format';
 import { JournalReader } from './journal-reader';
-import { Output } from './output';
 import { prefaceOf } from './preface';
 import { Screen } from './screen';
 import { screenOf, Tape } from './tape';
 
-const SIZE = { cols: 80, rows: 24 };
-const fault = (error: unknown) => {
-  throw error;
-};
-const silent = { reply: () => undefined, title: () => undefined, fault };
-const KEY = 0x12345678;
-const EXIT = { exit: { code: 3, signal: 0, at: 1_700_000_000_000 }, lastActivity: 1_700_000_000_000 };
-let directory = '';
-const open = new Set<{ output: Output; journal: Journal }>();
-
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'hf-journal-'));
-});
-afterEach(async () => {
-  for (const { output, journal } of open) {
-    await journal.close();
-    output.dispose();
-  }
-  open.clear();
-  rmSync(directory, { recursive: true, force: true });
-});
-
-function meta(change: Partial<Meta> = {}): Meta {
-  const writer = describeWriter('testhost');
-  return {
-    id: newId('session'),
-    epoch: 1,
-    type: 'system',
-    label: {},
-    cwd: '/',
-    title: '',
-    createdAt: 1,
-    writer,
-    ...change,
-  };
-}
-
-/** A stream with a journal, as a session has them. */
-function recorded({ epoch = 1, bytesMax = 10_000_000, id = newId('session'), facts = meta({ id, epoch }) } = {}) {
-  const output = new Output(SIZE, {
-    ...silent,
-    flush: () => journal.note(),
-    pause: () => undefined,
-    drained: () => undefined,
-    unwritten: () => journal.waiting,
-  });
-  const faults: unknown[] = [];
-  const journal = new Journal({
-    directory: join(directory, id),
-    epoch,
-    bytesMax,
-    source: output,
-    meta: () => facts,
-    onFault: (error) => faults.push(error),
-  });
-  open.add({ output, journal });
-  return { id, output, journal, faults, path: join(directory, id) };
-}
+const { recorded } = journalsPerTest();
 
 async function readerOf(path: string): Promise<JournalReader> {
   const reader = await JournalReader.open(path);
@@ -115,59 +39,6 @@ function framesOf(bytes: Buffer): ViewerFrame[] {
 function numbered(from: number, count: number): Buffer {
   return Buffer.from(Array.from({ length: count }, (_, n) => `line ${from + n} of the log\r\n`).join(''));
 }
-
-describe('records', () => {
-  const records = [
-    encode.meta(KEY, meta()),
-    encode.key(KEY, { position: 0, ...SIZE, text: Buffer.from('frame') }, false),
-    ...Array.from({ length: 20 }, (_, n) => encode.output(KEY, n * 10, [Buffer.from('01234'), Buffer.from('56789')])),
-    encode.size(KEY, 200, { cols: 100, rows: 30 }),
-    encode.end(KEY, EXIT),
-  ].map((parts) => Buffer.concat(parts));
-  const whole = Buffer.concat(records);
-
-  it('J1 a journal cut off at any byte gives every record before the cut', () => {
-    let count = 0;
-    let end = 0;
-    for (let length = 0; length <= whole.length; length++) {
-      while (count < records.length && end + (records[count]?.length ?? 0) <= length)
-        end += records[count++]?.length ?? 0;
-      const cut = decodeRecords(whole.subarray(0, length), KEY);
-      expect([cut.records.length, cut.damaged], `cut at ${length}`).toEqual([count, 0]);
-    }
-    expect(count).toBe(records.length);
-  });
-
-  it('J1 a flipped bit costs the record that it is in, and is counted', () => {
-    const starts = records.map((_, n) => Buffer.concat(records.slice(0, n)).length);
-    for (let offset = 0; offset < whole.length; offset++) {
-      const flipped = Buffer.from(whole);
-      flipped[offset] = (flipped[offset] ?? 0) ^ 0x10;
-      const { records: left, damaged } = decodeRecords(flipped, KEY);
-      const isInLast = offset >= (starts.at(-1) ?? 0);
-      expect([left.length, damaged], `flipped at ${offset}`).toEqual([records.length - 1, isInLast ? 0 : 1]);
-    }
-  });
-
-  it('J1 a whole record that makes no sense is passed over and counted', () => {
-    const odd = Buffer.concat(encode.meta(KEY, meta({ epoch: 1.5 })));
-    const { records: left, damaged } = decodeRecords(Buffer.concat([odd, ...records]), KEY);
-    expect([left.length, damaged]).toEqual([records.length, 1]);
-  });
-
-  it('J1 output that looks like a record of another segment is output', () => {
-    const forged = Buffer.concat(encode.end(KEY ^ 1, EXIT));
-    const bytes = Buffer.concat(encode.output(KEY, 0, [forged]));
-    bytes[20] = (bytes[20] ?? 0) ^ 1;
-    const { records: left } = decodeRecords(Buffer.concat([bytes, ...encode.end(KEY, EXIT)]), KEY);
-    expect(left.map(({ kind }) => kind)).toEqual(['end']);
-  });
-
-  it('J1 the checksum in JavaScript is that of zlib', () => {
-    expect(tableCrc32()(Buffer.from('123456789'), 0)).toBe(0xcbf43926);
-    expect(tableCrc32()(Buffer.from('6789'), tableCrc32()(Buffer.from('12345'), 0))).toBe(0xcbf43926);
-  });
-});
 
 describe('a journal', () => {
   it('J2 gives back screen, scrollback, facts and end of a session', async () => {
@@ -419,75 +290,6 @@ describe('a journal', () => {
     const second = recorded({ id: first.id, epoch: 2 });
     await second.journal.flush();
     expect((await listSegments(first.path)).map(({ epoch }) => epoch)).toEqual([2]);
-  });
-});
-
-describe('the archive', () => {
-  const archive = (change: { keptMs?: number } = {}) =>
-    new Archive({ directory, keptMs: 1_000_000, log: createLog('host', 'error'), ...change });
-  const gone = { ...describeWriter('gone'), pid: 2, startTime: 'never' };
-
-  async function journalled(facts: Meta, isEnded: boolean): Promise<string> {
-    const { journal, output, id } = recorded({ id: facts.id, facts });
-    output.append(Buffer.from('last words'));
-    await (isEnded ? journal.end(EXIT) : journal.flush());
-    return id;
-  }
-
-  it('J7 lists sessions that ended, and those whose host is gone with the reason, and none that lives', async () => {
-    const ended = await journalled(meta(), true);
-    const crashed = await journalled(meta({ writer: gone }), false);
-    const rebooted = await journalled(meta({ writer: { ...gone, bootId: 'another' } }), false);
-    await journalled(meta(), false);
-    mkdirSync(join(directory, newId('session'), '1.1.0.00000001.log'), { recursive: true }); // not readable as a file
-    const listed = new Map((await archive().list()).map(({ id, exit }) => [id, exit]));
-    expect([...listed.keys()].sort()).toEqual([ended, crashed, rebooted].sort());
-    expect(listed.get(ended)).toEqual(EXIT.exit);
-    expect(listed.get(crashed)).toMatchObject({ code: -1, reason: 'host-crash' });
-    expect(listed.get(rebooted)).toMatchObject({ code: -1, reason: 'reboot' });
-    expect((await archive().open(crashed, 1)).rebuilt.lines).toEqual(['last words']);
-    await expect(archive().open(crashed, 2)).rejects.toMatchObject({ code: 'not_found' });
-  });
-
-  it('J7 a kill for memory is told from others by the count of the kernel', () => {
-    const file = join(directory, 'memory.events');
-    writeFileSync(file, 'low 0\noom 1\noom_kill 4\n');
-    expect(lossOf({ ...gone, oomKills: { file, count: 3 } }, 0).reason).toBe('oom');
-    expect(lossOf({ ...gone, oomKills: { file, count: 4 } }, 0).reason).toBe('host-crash');
-    expect(lossOf({ ...gone, oomKills: { file: `${file}.gone`, count: 3 } }, 0).reason).toBe('host-crash');
-  });
-
-  it('J8 removes journals that are too old or too many, oldest first, and none of a session that lives', async () => {
-    const ids = [meta(), meta({ writer: gone }), meta(), meta()];
-    const [old = '', lost = '', newer = '', living = ''] = await Promise.all(
-      ids.map((facts, n) => journalled(facts, n % 2 === 0)),
-    );
-    const age = async (id: string, seconds: number) => {
-      for (const { path } of await listSegments(join(directory, id))) utimesSync(path, 0, Date.now() / 1_000 - seconds);
-    };
-    await age(old, 2_000);
-    await age(living, 3_000);
-    await age(lost, 500);
-    await archive().sweep();
-    expect(readdirSync(directory).sort()).toEqual([lost, newer, living].sort());
-    const left = await Promise.all([lost, newer, living].map((id) => listSegments(join(directory, id))));
-    const bytes = left.flat().reduce((sum, { path }) => sum + statSync(path).size, 0);
-    await archive().sweep(Date.now(), bytes - 1);
-    expect(readdirSync(directory).sort()).toEqual([newer, living].sort());
-    await archive().forget(newer);
-    expect(readdirSync(directory)).toEqual([living]);
-  });
-
-  it('J8 one that cannot be removed keeps no other', async () => {
-    const ids = [meta(), meta(), meta()].map(({ id }) => id).sort();
-    for (const id of ids) await journalled(meta({ id }), true);
-    const [stuck = ''] = ids;
-    const odd = join(directory, stuck, '1.9.0.00000001.log');
-    mkdirSync(odd); // not readable as a file
-    const paths = await Promise.all(ids.map((id) => listSegments(join(directory, id))));
-    for (const { path } of paths.flat()) utimesSync(path, 0, path.includes(stuck) ? 1 : 2);
-    await archive().sweep();
-    expect(readdirSync(directory)).toEqual([stuck]);
   });
 });
 
