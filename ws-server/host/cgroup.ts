@@ -1,5 +1,6 @@
 /** A cgroup for each session, where this process may make some: what runs in it can leave neither by `setsid` nor by a double fork. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isAlive, orNull, type ProcessRef } from './processes';
 
@@ -80,25 +81,28 @@ export function removeStaleGroups(parent: string): void {
 
 /** One cgroup. */
 export class Group {
+  /** Resolves when the process that it was made for is in it, or cannot be. */
+  readonly joined: Promise<void>;
   readonly #directory: string;
 
-  private constructor(directory: string) {
+  private constructor(directory: string, pid: number | null) {
     this.#directory = directory;
+    this.joined = pid === null ? Promise.resolve() : this.#join(pid);
   }
 
-  /** Makes a cgroup and puts a process in it; null when that is not possible. */
+  /**
+   * Makes a cgroup and begins to put a process in it; null when none can be made. The kernel lets the writer of the pid wait for all
+   * processors, some 15 ms on a quiet machine, which must not hold up other sessions.
+   */
   static create(parent: string, name: string, pid: number): Group | null {
-    const group = new Group(join(parent, name));
-    if (!attempt(() => mkdirSync(group.#directory))) return null;
-    if (attempt(() => writeFileSync(join(group.#directory, 'cgroup.procs'), String(pid)))) return group;
-    group.remove();
-    return null;
+    const directory = join(parent, name);
+    return attempt(() => mkdirSync(directory)) ? new Group(directory, pid) : null;
   }
 
   /** The cgroups in a directory whose names begin so. */
   static find(parent: string, prefix: string): Group[] {
     const names = orNull(() => readdirSync(parent)) ?? [];
-    return names.filter((name) => name.startsWith(prefix)).map((name) => new Group(join(parent, name)));
+    return names.filter((name) => name.startsWith(prefix)).map((name) => new Group(join(parent, name), null));
   }
 
   /** Who runs in it, and in cgroups below it. */
@@ -114,6 +118,14 @@ export class Group {
   /** Removes it if nothing runs in it. */
   remove(): void {
     attempt(() => rmdirSync(this.#directory));
+  }
+
+  async #join(pid: number): Promise<void> {
+    try {
+      await writeFile(join(this.#directory, 'cgroup.procs'), String(pid));
+    } catch {
+      this.remove(); // it is over already, or this kernel does not let us: the session goes on without
+    }
   }
 }
 

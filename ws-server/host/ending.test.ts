@@ -101,6 +101,7 @@ setsid bash "$D/hydra" 1 &`,
       (setsid env -i "$(command -v bash)" "$D/ghost" &)`);
     const name = `holdfast-test-${process.pid}-${id}`;
     const group = Group.create(groupDirectory ?? '', name, pid);
+    await group?.joined;
     writeFileSync(join(directory, 'go'), '');
     const [ghost = 0] = await noted('ghostpid', 'ready');
     await until('it has left', () => !readFileSync(`/proc/${ghost}/status`, 'utf8').includes(`PPid:\t${pid}\n`));

@@ -21,6 +21,7 @@ export type Ending = Pick<Belonging, 'id' | 'mark' | 'leader'> & { groups: reado
  */
 export async function endProcesses({ groups, ...session }: Ending): Promise<ProcessRef[]> {
   if (session.leader?.startTime === '') return endUnseen(session.leader);
+  await Promise.all(groups.map(({ joined }) => joined));
   const known = new Map<number, ProcessRef>();
   /** Who is in a cgroup of the session and none of its own, as a host that was started in it. */
   let guests: number[] = [];
