@@ -26,7 +26,7 @@ export type Context = {
   /** Ids of sessions by the `Idempotency-Key` that made them. */
   readonly creations: RecentResults<string>;
   /** Answers of `restore: true` under way, so that two at once make one session. */
-  readonly restores: Map<string, Promise<{ id: string; isNew: boolean }>>;
+  readonly restores: Map<string, Promise<{ id: string }>>;
   /** Ids of sessions that are being ended. */
   readonly ending: Set<string>;
   /** Labels on their way to the hosts, by session id. */

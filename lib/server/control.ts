@@ -33,6 +33,8 @@ type Call = {
   path: string;
   body?: unknown;
   deadlineMs?: number;
+  /** Whether the gateway may get it twice; else it goes over a connection of its own. */
+  isRepeatable?: boolean;
 };
 type Reply = { status: number; headers: IncomingHttpHeaders; bytes: Buffer };
 
@@ -78,7 +80,13 @@ export class ControlClient {
 
   /** After `deadline_exceeded` or `sidecar_unavailable` it is unknown whether the session opened. */
   async open(body: OpenRequest): Promise<SessionReply> {
-    const call: Call = { method: 'POST', path: '/v1/sessions', body, deadlineMs: SLOW_DEADLINE_MS };
+    const call: Call = {
+      method: 'POST',
+      path: '/v1/sessions',
+      body,
+      deadlineMs: SLOW_DEADLINE_MS,
+      isRepeatable: false,
+    };
     return sessionReplySchema.parse(await this.#json(call));
   }
 
@@ -164,7 +172,7 @@ export class ControlClient {
   }
 
   #exchange(call: Call): Promise<Reply> {
-    const { method, path, body, deadlineMs = DEADLINE_MS } = call;
+    const { method, path, body, deadlineMs = DEADLINE_MS, isRepeatable = true } = call;
     const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
     const deadline = AbortSignal.timeout(deadlineMs);
     return new Promise((resolve, reject) => {
@@ -175,8 +183,8 @@ export class ControlClient {
       };
       const outgoing = request({
         socketPath: this.#socketPath,
-        // A kept connection may die with its gateway just as it is used; only calls that may be repeated ride on one.
-        agent: method === 'POST' ? false : this.#agent,
+        // A kept connection may die with its gateway just as it is used.
+        agent: isRepeatable ? this.#agent : false,
         method,
         path,
         signal: deadline,

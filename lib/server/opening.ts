@@ -44,30 +44,31 @@ export async function createOrRestore(
 ): Promise<{ isNew: boolean; opened: Opened }> {
   const { input, idempotencyKey } = request;
   const { userId } = asking.caller;
-  let isNew = true;
+  const fresh: { here: Attachable | null } = { here: null };
   const make = async () => {
-    const made = input.restore
+    const { id, here } = input.restore
       ? await restore(context, asking.caller, input)
       : await create(context, asking.caller, input);
-    isNew = made.isNew;
-    return made.id;
+    fresh.here = here;
+    return id;
   };
-  if (idempotencyKey === null) {
-    const id = await make();
-    return { isNew, opened: await attached(context, asking, id) };
-  }
-  const { value, isRepeat } = await context.creations.once(`${userId} ${idempotencyKey}`, JSON.stringify(input), make);
-  return { isNew: isNew && !isRepeat, opened: await attached(context, asking, value) };
+  const id =
+    idempotencyKey === null
+      ? await make()
+      : (await context.creations.once(`${userId} ${idempotencyKey}`, JSON.stringify(input), make)).value;
+  const found = fresh.here ?? (await findAttachable(context, asking.caller, id));
+  return { isNew: fresh.here !== null, opened: openedAt(context, asking, found) };
 }
 
-type Made = { id: string; isNew: boolean };
+/** `here` is the session as its host opened it, or null when it was there before. */
+type Made = { id: string; here: Attachable | null };
 
 async function restore(context: Context, caller: Caller, input: CreateTerminal): Promise<Made> {
   const key = JSON.stringify([caller.userId, input.projectId, input.type, input.tabName]);
   const pending = context.restores.get(key);
-  if (pending) return { ...(await pending), isNew: false };
+  if (pending) return { ...(await pending), here: null };
   const making = findRunning(context, caller, input).then(
-    async (id): Promise<Made> => (id === null ? create(context, caller, input) : { id, isNew: false }),
+    async (id): Promise<Made> => (id === null ? create(context, caller, input) : { id, here: null }),
   );
   context.restores.set(key, making);
   try {
@@ -91,9 +92,11 @@ async function findRunning(context: Context, caller: Caller, input: CreateTermin
 async function create(context: Context, caller: Caller, input: CreateTerminal): Promise<Made> {
   const { projectId, type, tabName, projectPath, cols = DEFAULT_SIZE.cols, rows = DEFAULT_SIZE.rows } = input;
   const project = await ownProject(context, caller, projectId);
-  const path = await context.control.directory({ path: projectPath, within: project.path });
-  // Adopts what runs and frees what has gone, so that the limits count what is there.
-  const { records } = await observe(context, { owner: caller.userId, limit: RECORDS_MAX });
+  const [path, { records }] = await Promise.all([
+    context.control.directory({ path: projectPath, within: project.path }),
+    // Adopts what runs and frees what has gone, so that the limits count what is there.
+    observe(context, { owner: caller.userId, limit: RECORDS_MAX }),
+  ]);
   const places = records.filter((other) => other.projectId === projectId).map(({ position }) => position);
   const now = Date.now();
   const record: SessionRecord = {
@@ -117,8 +120,8 @@ async function create(context: Context, caller: Caller, input: CreateTerminal): 
   };
   await context.sessions.insert(record, limitsOf(context));
   const withdraw = () => context.sessions.delete(record.id);
-  await launch(context, caller, { record, size: { cols, rows }, withdraw });
-  return { id: record.id, isNew: true };
+  const here = await launch(context, caller, { record, size: { cols, rows }, withdraw });
+  return { id: record.id, here };
 }
 
 type Launch = {
@@ -132,7 +135,7 @@ type Launch = {
  * Has a host open the record's epoch, and writes down where. When it fails, the record is withdrawn, and then whatever may
  * have opened is ended. In this order, because a host may open it even later: that is news of a session without a record.
  */
-async function launch(context: Context, caller: Caller, { record, size, withdraw }: Launch): Promise<void> {
+async function launch(context: Context, caller: Caller, { record, size, withdraw }: Launch): Promise<Attachable> {
   const { id, epoch, type, path } = record;
   let isOpen = false;
   try {
@@ -144,10 +147,13 @@ async function launch(context: Context, caller: Caller, { record, size, withdraw
     isOpen = true;
     const placement = { nodeId: context.config.nodeId, hostId: live.hostId };
     const placed = await amend(context, id, (newest) => ({ ...newest, placement }));
-    if (!placed) throw new AppError('not_found', 'This terminal was removed while it was being opened.');
     const sighting = seen(instanceId, [live]);
-    announceSession(context, (await settle(context, placed, sighting)) ?? placed, sighting);
+    const settled = placed && (await settle(context, placed, sighting));
+    if (!settled) throw new AppError('not_found', 'This terminal was removed while it was being opened.');
+    announceSession(context, settled, sighting);
     await announceProject(context, record.projectId);
+    const session = presentSession(context, settled, sighting);
+    return { session, epoch: live.epoch, isArchived: false, instanceId };
   } catch (error) {
     await withdraw();
     if (isOpen || isCode(error, 'deadline_exceeded', 'sidecar_unavailable')) await endUnrecorded(context, id);
@@ -178,8 +184,7 @@ export async function attach(
 }
 
 /** The session and a ticket to type into it. */
-async function attached(context: Context, asking: Asking, id: string): Promise<Opened> {
-  const found = await findAttachable(context, asking.caller, id);
+function openedAt(context: Context, asking: Asking, found: Attachable): Opened {
   return { session: found.session, ...connectionTo(context, asking, { ...found, mode: 'write' }) };
 }
 
@@ -246,8 +251,8 @@ export async function restart(
   const opening = await context.sessions.update(next, limitsOf(context));
   const { cols, rows } = live ?? (await findArchived(context, id)) ?? DEFAULT_SIZE;
   const withdraw = () => amend(context, id, (newest) => ({ ...newest, endedAt: Date.now(), exit: record.exit }));
-  await launch(context, asking.caller, { record: opening, size: { cols, rows }, withdraw });
-  return attached(context, asking, id);
+  const here = await launch(context, asking.caller, { record: opening, size: { cols, rows }, withdraw });
+  return openedAt(context, asking, here);
 }
 
 /** The directory if it still is one inside the roots, else the project's. */
