@@ -91,6 +91,8 @@ class Probe {
   /** Position of the first byte in `output`. */
   from = 0;
   received = 0;
+  /** How much output had come when each receipt did. */
+  readonly receiptedAt: number[] = [];
   closed: string | null = null;
   acks = true;
   readonly #socket: Socket;
@@ -157,6 +159,7 @@ class Probe {
     if (!decoded) return;
     if (decoded.type === 'event') {
       this.events.push(decoded.message);
+      if (decoded.message.event === 'receipt') this.receiptedAt.push(this.received);
       return;
     }
     if (decoded.type === 'snapshot') {
@@ -445,7 +448,7 @@ describe('input', () => {
     probe.input(1, 'a');
     probe.input(3, '\n');
     await until(() => expect(probe.text).toContain('ab\r\n'));
-    expect(probe.all('receipt').at(-1)?.inputSeq).toBe(3);
+    await until(() => expect(probe.all('receipt').at(-1)?.inputSeq).toBe(3));
     const again = new Probe(at, { client: probe.client }).attach();
     await until(() => expect(again.all('attached')[0]?.inputSeq).toBe(3));
     again.input(3, 'x\n');
@@ -455,6 +458,22 @@ describe('input', () => {
     last.input(4, 'end\n');
     await until(() => expect(last.text).toContain('end\r\n'));
     expect(last.text).not.toMatch(/[xy]/);
+  });
+
+  it('I2 an echo comes before its receipt, and a receipt without an echo', async () => {
+    const cursor = { epoch: 1, position: 0 };
+    const probe = new Probe(await open('cat >/dev/null')).attach({ cursor });
+    for (let seq = 1; seq <= 20; seq++) {
+      probe.input(seq, 'x');
+      await until(() => expect(probe.all('receipt').at(-1)?.inputSeq).toBe(seq));
+    }
+    // In a process that is held up the receipt may come first.
+    expect(probe.receiptedAt.slice(1).filter((received, n) => received > n).length).toBeGreaterThan(10);
+    const silent = new Probe(await open('stty -echo; printf ready; sleep 60')).attach({ cursor });
+    await until(() => expect(silent.text).toBe('ready'));
+    silent.input(1, 'x');
+    await until(() => expect(silent.all('receipt').at(-1)?.inputSeq).toBe(1));
+    expect(silent.text).toBe('ready');
   });
 
   it('I3 more than 64 KiB that the program does not read is refused with payload_too_large', async () => {

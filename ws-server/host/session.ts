@@ -13,6 +13,7 @@ import { Output } from './output';
 import { Patience } from './patience';
 import { ProcessTree, type TreeOptions } from './process-tree';
 import { Pty } from './pty';
+import { Receipts } from './receipts';
 import { Resizer } from './resizer';
 import { type LastingFacts, SessionFacts } from './session-facts';
 import { Viewer, type ViewerSink } from './viewer';
@@ -61,6 +62,9 @@ export class Session {
   /** Why the pty is not read. */
   readonly #holds = new Set<'screen' | 'viewers'>();
   readonly #input = new InputLog((client) => this.#audience.hasClient(client));
+  readonly #receipts = new Receipts((client, inputSeq) => {
+    for (const each of this.#audience.all()) if (each.client === client) each.send({ event: 'receipt', inputSeq });
+  });
   readonly #pty: Pty;
   readonly #tree: ProcessTree;
   readonly #life = new Life();
@@ -204,8 +208,7 @@ export class Session {
     this.#options.vitals.bytesIn += data.length;
     this.#pty.write(data, () => {
       this.#input.wrote(input, inputSeq, data.length);
-      for (const each of this.#audience.all())
-        if (each.client === viewer.client) each.send({ event: 'receipt', inputSeq });
+      this.#receipts.add(viewer.client, inputSeq);
     });
   }
 
@@ -247,6 +250,7 @@ export class Session {
   dispose(): void {
     this.#resizer.stop();
     this.#patience.stop();
+    this.#receipts.send();
     for (const viewer of this.#audience.all()) viewer.sink.close('not_found');
     this.#audience.clear();
     this.#output.dispose();
@@ -278,6 +282,7 @@ export class Session {
 
   #flushed(): void {
     for (const viewer of this.#audience.all()) viewer.pump();
+    this.#receipts.send();
     if (!this.#facts.exit) this.#patience.look();
     this.journal?.note();
     this.#options.onChange();
