@@ -1,5 +1,4 @@
 /** Idle sessions on one host, each with a viewer: what one more of them costs when the screens hibernate. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { memoryOf } from '../machine';
 import type { Peer } from '../peers/peer';
 import type { Terminal } from '../peers/terminal';
@@ -7,9 +6,8 @@ import type { Values } from '../table';
 import { ready } from '../wait';
 import { BOTH, type Case } from './case';
 
-/** Screens hibernate within 10 s, after which the host collects, once in a minute (ms); the baseline has none. */
-const SETTLE_MS = { naive: 1_000, holdfast: 12_000 };
-const NEXT_SETTLE_MS = { naive: 1_000, holdfast: 65_000 };
+/** Opened and closed before: code that is compiled and a heap that has grown once are no cost of one more session. */
+const WARM_UP = 100;
 const AT_ONCE = 8;
 
 async function openUntil(peer: Peer, terminals: Terminal[], count: number): Promise<void> {
@@ -28,10 +26,12 @@ export const idle: Case = {
   async measure(peer, { sizes }) {
     const terminals: Terminal[] = [];
     const values: Values = {};
+    await openUntil(peer, terminals, Math.min(WARM_UP, sizes.idleSteps[1]));
+    for (const terminal of terminals.splice(0)) await terminal.close();
     const steps = [...new Set([...sizes.idleExtraSteps, ...sizes.idleSteps])].sort((a, b) => a - b);
-    for (const [n, step] of steps.entries()) {
+    for (const step of steps) {
       await openUntil(peer, terminals, step);
-      await sleep((n === 0 ? SETTLE_MS : NEXT_SETTLE_MS)[peer.name]);
+      await peer.atRest(step);
       const path = memoryOf(peer.terminalProcesses());
       const all = memoryOf(peer.processes());
       Object.assign(values, { [`path${step}`]: path.pss, [`all${step}`]: all.pss, [`rss${step}`]: all.rss });

@@ -1,5 +1,6 @@
 /** A production Holdfast of the benchmark's own, started as a user starts it, with room for many sessions. */
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { App } from '@/tests/harness/app';
 import { findProcesses, isRunning, signal, until } from '@/tests/harness/processes';
 import { holdfastAdapter } from './holdfast-terminal';
@@ -10,6 +11,11 @@ const LAYOUTS: Record<Layout, Record<string, string>> = {
   'one-host': { MAX_SESSIONS_PER_BACKEND: '1000', BACKEND_POOL_SIZE: '1' },
   'host-each': { MAX_SESSIONS_PER_BACKEND: '1', BACKEND_POOL_SIZE: '30' },
 };
+
+/** Collections of garbage come at most every 20 s, and some seconds after a screen was put away (ms). */
+const COLLECTED_MS = 24_000;
+const HIBERNATED_DEADLINE_MS = 60_000;
+const REST_POLL_MS = 250;
 
 const SETTINGS = {
   HOLDFAST_MAX_SESSIONS_PROJECT: '1000',
@@ -33,6 +39,7 @@ export async function startHoldfast(shell: string, layout: Layout): Promise<Peer
     address,
     processes: () => [app.launcherPid, app.pidOf('web'), app.pidOf('sidecar'), ...hosts()],
     terminalProcesses: () => [app.pidOf('sidecar'), ...hosts()],
+    atRest: (sessions) => atRest(app.wsPort, sessions),
     open: () => holdfastAdapter.open(address),
     attach: (id) => (holdfastAdapter.attach ?? fail)(address, id),
     killServer: async () => {
@@ -42,6 +49,30 @@ export async function startHoldfast(shell: string, layout: Layout): Promise<Peer
     },
     stop: () => app.stop(),
   };
+}
+
+/** Screens hibernate, and the last of them is followed by a collection of garbage unless one came in the same moment. */
+async function atRest(port: number, sessions: number): Promise<void> {
+  const deadline = performance.now() + HIBERNATED_DEADLINE_MS;
+  let hibernated: { at: number; collections: number } | null = null;
+  for (;;) {
+    const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    const collections = sumOf(text, 'holdfast_host_collections_total');
+    const now = performance.now();
+    if (sumOf(text, 'holdfast_sessions_hibernated') < sessions) hibernated = null;
+    else hibernated ??= { at: now, collections };
+    if (hibernated && (collections > hibernated.collections || now - hibernated.at > COLLECTED_MS)) return;
+    if (!hibernated && now > deadline) throw new Error(`${sessions} sessions are not at rest:\n${text}`);
+    await sleep(REST_POLL_MS);
+  }
+}
+
+/** A metric of all hosts together. */
+function sumOf(metrics: string, name: string): number {
+  return [...metrics.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'gm'))].reduce(
+    (sum, [, value]) => sum + Number(value),
+    0,
+  );
 }
 
 function fail(): never {

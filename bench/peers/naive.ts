@@ -3,11 +3,14 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort, isRunning, signal, until } from '@/tests/harness/processes';
 import { treeOf } from '../machine';
 import { naiveAdapter } from './naive-terminal';
 import type { Peer } from './peer';
 
+/** It does nothing for idle sessions (ms). */
+const REST_MS = 1_000;
 const SERVER = join(import.meta.dirname, 'naive-server.mjs');
 
 /** Starts the baseline with a shell. */
@@ -31,6 +34,7 @@ export async function startNaive(shell: string): Promise<Peer> {
     address,
     processes: () => [pid],
     terminalProcesses: () => [pid],
+    atRest: () => sleep(REST_MS),
     open: () => naiveAdapter.open(address),
     attach: () => Promise.reject(new Error('sessions of the baseline end with their connection')),
     killServer: async () => {

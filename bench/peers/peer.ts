@@ -15,6 +15,8 @@ export interface Peer {
   processes(): number[];
   /** Of those, the ones that terminals pass through: gateway and hosts. */
   terminalProcesses(): number[];
+  /** Resolves when nothing is left to do for so many sessions that are idle: their memory is what they cost from now on. */
+  atRest(sessions: number): Promise<void>;
   /** A new session with its first viewer. */
   open(): Promise<Terminal>;
   /** One more viewer of a session. @throws where sessions end with their connection */
