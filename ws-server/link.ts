@@ -195,16 +195,25 @@ export function writeFrame(socket: FrameSink, ...parts: Uint8Array[]): boolean {
 /** Cuts a byte stream into frames. Each is copied out of the chunks that it came in, so that those can be filled again. */
 export class FrameReader {
   readonly #bytesMax: number;
-  readonly #onFrame: (frame: Buffer) => void;
+  readonly #onFrame: (frame: Buffer<ArrayBuffer>) => void;
+  readonly #allocate: (length: number) => Buffer<ArrayBuffer>;
   readonly #header = Buffer.alloc(4);
   #headerBytes = 0;
-  #frame: Buffer | null = null;
+  #frame: Buffer<ArrayBuffer> | null = null;
   #frameBytes = 0;
 
-  /** @param bytesMax a longer frame makes `push` throw; the connection is then to be destroyed */
-  constructor(onFrame: (frame: Buffer) => void, bytesMax: number = LINK_FRAME_BYTES_MAX) {
+  /**
+   * @param bytesMax a longer frame makes `push` throw; the connection is then to be destroyed
+   * @param allocate gives the memory of a frame
+   */
+  constructor(
+    onFrame: (frame: Buffer<ArrayBuffer>) => void,
+    bytesMax: number = LINK_FRAME_BYTES_MAX,
+    allocate = Buffer.allocUnsafe,
+  ) {
     this.#onFrame = onFrame;
     this.#bytesMax = bytesMax;
+    this.#allocate = allocate;
   }
 
   push(chunk: Buffer): void {
@@ -229,7 +238,7 @@ export class FrameReader {
       this.#headerBytes = 0;
       const length = this.#header.readUInt32BE();
       if (length === 0 || length > this.#bytesMax) throw new RangeError(`frame of ${length} bytes on the link`);
-      this.#frame = Buffer.allocUnsafe(length);
+      this.#frame = this.#allocate(length);
       this.#frameBytes = 0;
     }
   }

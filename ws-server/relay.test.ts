@@ -291,6 +291,30 @@ describe('Relay', () => {
     await browser.waitForText('after', written);
   });
 
+  it('V7 what waits for a browser arrives as it was sent', async () => {
+    const { browser, connection } = await relayed();
+    browser.autoAck = false;
+    const seen: number[] = [];
+    browser.socket.on('message', (frame: Buffer) => {
+      const [first = -1, ...others] = new Set(frame.subarray(9));
+      seen.push(others.length > 0 ? -1 : first);
+    });
+    browser.socket.pause();
+    for (let n = 0; n < 250; n++) connection.send(encodeOutput(n * 60_000, Buffer.alloc(60_000, n)));
+    let passedOn = 0;
+    await vi.waitFor(
+      () => {
+        const before = passedOn;
+        passedOn = meter.bytesOut;
+        expect(passedOn).toBeGreaterThan(0);
+        expect(passedOn, 'the gateway waits').toBe(before);
+      },
+      { timeout: 10_000, interval: 100 },
+    );
+    browser.socket.resume();
+    await vi.waitFor(() => expect(seen).toEqual(Array.from({ length: 250 }, (_, n) => n)), { timeout: 10_000 });
+  });
+
   it('a host that does not read stops its browser, and gets every byte later', async () => {
     const { browser, connection } = await relayed();
     connection.socket.pause();

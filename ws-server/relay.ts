@@ -7,11 +7,13 @@ import type { ExitFacts } from '@/lib/protocol/control';
 import { CLOSE, closeCode, type ErrorCode } from '@/lib/protocol/errors';
 import { ATTACH_TIMEOUT_MS, CONTROL_BURST_MAX, CONTROL_PER_SECOND_MAX } from '@/lib/protocol/limits';
 import { decodeViewerFrame, type Event, encodeControl, encodeEvent, FRAME, type Mode } from '@/lib/protocol/wire';
+import { giveFrameBack, takeFrame } from './frame-blocks';
 import {
   decodeLinkFrame,
   encodeLinkFrame,
   FrameReader,
   LINK_FRAME,
+  LINK_FRAME_BYTES_MAX,
   monotonicMs,
   toGatewaySchema,
   writeFrame,
@@ -136,7 +138,7 @@ export class Relay {
   }
 
   #connectHost(): Socket {
-    const reader = new FrameReader((frame) => this.#fromHost(frame));
+    const reader = new FrameReader((frame) => this.#fromHost(frame), LINK_FRAME_BYTES_MAX, takeFrame);
     const read = (length: number) => {
       if (this.#isClosing) return true;
       try {
@@ -199,12 +201,15 @@ export class Relay {
     return encodeControl({ op: 'ping', t, at: sentAt });
   }
 
-  #fromHost(frame: Buffer): void {
+  #fromHost(frame: Buffer<ArrayBuffer>): void {
     if (this.#isClosing) return;
     switch (frame[0]) {
       case FRAME.output:
         if (this.#typedAt !== null) this.#echoed(this.#typedAt);
-        this.#toBrowser(frame);
+        this.#toBrowser(frame, (error) => {
+          if (!error) giveFrameBack(frame);
+          this.#onSent();
+        });
         return;
       case FRAME.snapshot:
         this.#toBrowser(frame);
@@ -223,9 +228,9 @@ export class Relay {
     }
   }
 
-  #toBrowser(frame: Uint8Array): void {
+  #toBrowser(frame: Uint8Array, onSent: (error?: Error) => void = this.#onSent): void {
     this.#options.meter.bytesOut += frame.length;
-    this.#ws.send(frame, BINARY, this.#onSent);
+    this.#ws.send(frame, BINARY, onSent);
     if (this.#ws.bufferedAmount > OUTGOING_HIGH_BYTES) this.#host.pause();
   }
 
