@@ -102,6 +102,7 @@ setsid bash "$D/hydra" 1 &`,
     const name = `holdfast-test-${process.pid}-${id}`;
     const group = Group.create(groupDirectory ?? '', name, pid);
     await group?.joined;
+    await group?.joined;
     writeFileSync(join(directory, 'go'), '');
     const [ghost = 0] = await noted('ghostpid', 'ready');
     await until('it has left', () => !readFileSync(`/proc/${ghost}/status`, 'utf8').includes(`PPid:\t${pid}\n`));
@@ -120,6 +121,7 @@ setsid bash "$D/hydra" 1 &`,
       setsid sleep 309 & note own`);
     const name = `holdfast-test-${process.pid}-${id}`;
     const group = Group.create(groupDirectory ?? '', name, pid);
+    await group?.joined;
     writeFileSync(join(directory, 'go'), '');
     const [guest = 0, host = 0, own = 0] = await noted('guest', 'host', 'own', 'ready');
     writeFileSync(record, JSON.stringify(refOf(host)));
