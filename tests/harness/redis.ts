@@ -94,7 +94,7 @@ export class RedisServer {
   }
 
   thaw(): void {
-    signal(this.pid, 'SIGCONT');
+    if (this.#process) signal(this.pid, 'SIGCONT');
   }
 
   async stop(): Promise<void> {
