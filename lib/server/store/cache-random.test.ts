@@ -70,7 +70,7 @@ const FAULTS: Fault[] = [
   { name: 'one instance hears nothing', strike: (_, [line]) => line.silence() },
   { name: 'Redis is emptied', strike: (server) => server.command('FLUSHALL') },
   { name: 'one is cut off and Redis is emptied', strike: cutAndFlush },
-  { name: 'connections are ended', strike: (server) => server.command('CLIENT', 'KILL', 'TYPE', 'normal') },
+  { name: 'connections are ended', strike: endConnections },
 ];
 
 function cutAndFlush(server: RedisServer, [line]: readonly [Line, Line]): void {
@@ -78,12 +78,20 @@ function cutAndFlush(server: RedisServer, [line]: readonly [Line, Line]): void {
   server.command('FLUSHALL');
 }
 
+async function endConnections(server: RedisServer): Promise<void> {
+  for (let i = 0; i < 10; i++) {
+    server.command('CLIENT', 'KILL', 'TYPE', 'normal');
+    await sleep(50);
+  }
+}
+
 const SEEDS = [1];
 
 describe.runIf(hasRedis())('cache at random', () => {
-  const cases = FAULTS.flatMap((fault) => SEEDS.map((seed) => ({ ...fault, seed })));
+  const cases: (Fault & { seed: number })[] = FAULTS.flatMap((fault) => SEEDS.map((seed) => ({ ...fault, seed })));
   it.concurrent.for(cases)(
     'D28 D29 no copy is wrong for longer than a lease, nor ever to its writer: $name (seed $seed)',
+    { timeout: 60_000 },
     async ({ isPersistent = false, strike, seed }, { expect, onTestFinished }) => {
       const random = randomFrom(seed);
       const pick = <T>(items: readonly T[]): T => {
@@ -133,18 +141,22 @@ describe.runIf(hasRedis())('cache at random', () => {
       }
 
       const ids: string[] = [];
+      const writers = new Map<string, number>();
       async function insert(by: number): Promise<void> {
         const record = sessionRecord();
         await instances[by]?.sessions.insert(record, []);
         ids.push(record.id);
+        writers.set(record.id, by);
         add(record.id, 1, by);
       }
 
       async function change(by: number): Promise<void> {
         const id = pick(ids.slice(-RECORDS));
         const state = await read(by, id);
-        if (!state || state.deletedAt !== null || random() < 0.6) return;
-        if (random() < 0.05) {
+        // Mostly each changes its own, and not often, so that nothing later hides what was missed: a conflict and a list would.
+        const share = writers.get(id) === by ? 0.1 : 0.0001;
+        if (!state || state.deletedAt !== null || random() > share) return;
+        if (random() < 0.1) {
           add(id, (await instances[by]?.sessions.delete(id))?.rev ?? 0, by);
           await insert(by);
           return;
@@ -155,7 +167,7 @@ describe.runIf(hasRedis())('cache at random', () => {
       async function work(by: number, signal: AbortSignal): Promise<void> {
         while (!signal.aborted) {
           try {
-            if (random() < 0.05) await instances[by]?.sessions.list({ limit: 100 });
+            if (random() < 0.001) await instances[by]?.sessions.list({ limit: 100 });
             else await change(by);
           } catch (error) {
             // Somebody else was faster.
@@ -174,7 +186,7 @@ describe.runIf(hasRedis())('cache at random', () => {
       const workers = [0, 1, 0, 1].map((by) => work(by, stop.signal));
       await sleep(STORM_MS * 0.2 * random());
       await strike(server, lines);
-      await sleep(STORM_MS * random());
+      await sleep(LEASE_MS + CALL_MS + STORM_MS * 0.5 * random());
       server.thaw();
       await server.restart();
       for (const line of lines) line.heal();
@@ -190,11 +202,12 @@ describe.runIf(hasRedis())('cache at random', () => {
       }
       const hits = () => instances.map((instance) => instance.status().cache?.hits ?? 0);
       const before = hits();
-      for (const by of [0, 1]) await read(by, ids.at(-1) ?? '');
-      expect(hits()).toEqual(before.map((count) => count + 1));
+      await until('both are answered by Redis again', async () => {
+        await Promise.all([0, 1].map((by) => read(by, ids.at(-1) ?? '')));
+        return hits().every((now, by) => now > (before[by] ?? 0));
+      });
       expect(wrong).toEqual([]);
-      expect(reads).toBeGreaterThan(100);
+      expect(reads).toBeGreaterThan(40);
     },
-    60_000,
   );
 });
