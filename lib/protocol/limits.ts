@@ -27,6 +27,8 @@ export const CONTROL_PER_SECOND_MAX = 50;
 export const CONTROL_BURST_MAX = 100;
 /** Largest REST body (bytes). */
 export const BODY_BYTES_MAX = 64 * 1024;
+/** Terminals that a user may ask for: so many in so long (ms). Scripts with the machine token are not counted. */
+export const CREATE_RATE = { max: 120, windowMs: 60_000 } as const;
 /** Longest tab or project name, in graphemes. */
 export const NAME_GRAPHEMES_MAX = 64;
 /** Longest window title that is passed on, in UTF-16 units. */

@@ -38,7 +38,7 @@ export type Reply = { status?: number; headers?: Record<string, string>; json: R
 /** The query of a route that takes none. */
 const NO_QUERY = z.strictObject({});
 
-/** After how many seconds a client may try again, for codes that say so. */
+/** After how many seconds a client may try again, for codes that say so, unless the error's details know better. */
 const RETRY_AFTER_S = 5;
 
 /** A route for signed-in callers. */
@@ -135,7 +135,10 @@ function refusal(error: unknown, requestId: string): Response {
     requestId,
   };
   const headers = new Headers();
-  if (code === 'no_capacity' || code === 'rate_limited') headers.set('Retry-After', String(RETRY_AFTER_S));
+  if (code === 'no_capacity' || code === 'rate_limited') {
+    const { retryAfterS = RETRY_AFTER_S } = details ?? {};
+    headers.set('Retry-After', String(retryAfterS));
+  }
   if (code === 'method_not_allowed' && Array.isArray(details?.['allow']))
     headers.set('Allow', details['allow'].join(', '));
   if (code === 'range_not_satisfiable' && typeof details?.['end'] === 'number')

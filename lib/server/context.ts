@@ -11,6 +11,7 @@ import { RecentResults } from './recent';
 import { SignOuts } from './sign-outs';
 import { openStores } from './store/open';
 import type { ProjectStore, SessionStore, Stores } from './store/store';
+import { openWindows, type Windows } from './store/windows';
 import { watchSidecar } from './watch';
 
 /** Everything that a request works with. */
@@ -23,6 +24,8 @@ export type Context = {
   readonly control: ControlClient;
   readonly events: EventHub;
   readonly metrics: Metrics;
+  /** What users did lately. */
+  readonly windows: Windows;
   /** Ids of sessions by the `Idempotency-Key` that made them. */
   readonly creations: RecentResults<string>;
   /** Answers of `restore: true` under way, so that two at once make one session. */
@@ -68,6 +71,7 @@ function createContext(config: Config): Context {
     control,
     events,
     metrics,
+    windows: openWindows({ config, log }),
     creations: new RecentResults(),
     restores: new Map(),
     ending: new Set(),
@@ -87,6 +91,7 @@ function createContext(config: Config): Context {
       control.close();
       // Its calls have deadlines, and whoever closes does not wait for a database that is gone.
       void stores.close();
+      void context.windows.close();
       process.off('SIGTERM', context.close);
     },
   };

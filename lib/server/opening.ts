@@ -1,7 +1,7 @@
 /** Opening sessions: create, find an equal one again, restart, and tickets to attach. Record first, process second. */
 import { AppError } from '@/lib/protocol/errors';
 import { newId } from '@/lib/protocol/ids';
-import { DEFAULT_SIZE } from '@/lib/protocol/limits';
+import { CREATE_RATE, DEFAULT_SIZE } from '@/lib/protocol/limits';
 import type { CreateTerminal, TerminalSession } from '@/lib/protocol/rest';
 import { type Mode, type Size, SUBPROTOCOL, TICKET_PREFIX } from '@/lib/protocol/wire';
 import { signTicket } from '@/lib/ticket';
@@ -33,6 +33,16 @@ function limitsOf({ config }: Context): SessionLimit[] {
   ];
 }
 
+/** @throws AppError `rate_limited` */
+async function checkRate({ windows }: Context, { userId, via }: Caller): Promise<void> {
+  if (via === 'token') return;
+  const waitMs = await windows.take(`create:${userId}`, CREATE_RATE, Date.now());
+  if (waitMs === 0) return;
+  throw new AppError('rate_limited', `You asked for ${CREATE_RATE.max} terminals within a minute. Wait a little.`, {
+    details: { limit: 'create', max: CREATE_RATE.max, retryAfterS: Math.ceil(waitMs / 1000) },
+  });
+}
+
 /**
  * Creates a session, or gives one that is there: for `restore` the running one of the same project, type and name, for a
  * repeated idempotency key the one that the first call made.
@@ -43,6 +53,7 @@ export async function createOrRestore(
   request: { input: CreateTerminal; idempotencyKey: string | null },
 ): Promise<{ isNew: boolean; opened: Opened }> {
   const { input, idempotencyKey } = request;
+  await checkRate(context, asking.caller);
   const { userId } = asking.caller;
   const fresh: { here: Attachable | null } = { here: null };
   const make = async () => {

@@ -20,6 +20,23 @@ afterEach(() => rest.clear());
 afterAll(() => rest?.stop());
 
 describe('R6 limits', () => {
+  it('D31 a browser that asks for more than 120 terminals in a minute is told to wait, a script is not', async () => {
+    await rest.web.signIn();
+    const project = await rest.makeProject();
+    const body = rest.creation(project, { projectId: newId('project') });
+    const ask = (as: 'cookie' | 'token') => rest.web.call('POST /api/terminal/create', { as, body });
+    const answers = await Promise.all(Array.from({ length: 125 }, () => ask('cookie')));
+    expect(answers.filter(({ status }) => status === 404)).toHaveLength(120);
+    const refused = answers.filter(({ status }) => status === 429);
+    expect(refused).toHaveLength(5);
+    for (const { headers, json } of refused) {
+      expect(json).toMatchObject({ error: { code: 'rate_limited', details: { limit: 'create', max: 120 } } });
+      expect(Number(headers.get('retry-after'))).toBeGreaterThan(5);
+      expect(Number(headers.get('retry-after'))).toBeLessThanOrEqual(60);
+    }
+    expect((await ask('token')).status).toBe(404);
+  });
+
   it('R6 of 50 creates at once exactly 10 succeed, and the others name the limit', async () => {
     const project = await rest.makeProject();
     const body = rest.creation(project);
