@@ -3,10 +3,13 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { createLog } from '@/lib/log';
 import { projectRecord, projectStoreContract, sessionRecord, sessionStoreContract } from '@/tests/contract/stores';
 import { Line } from '@/tests/faults/proxy';
+import { HAS_POSTGRES, TestPostgres } from '@/tests/harness/postgres';
 import { until } from '@/tests/harness/processes';
 import { hasRedis, RedisServer } from '@/tests/harness/redis';
 import { cache } from './cache';
 import { memoryStores } from './memory';
+import { migrate } from './migrate';
+import { PostgresDriver } from './postgres';
 import { RedisConnection } from './redis-connection';
 import type { Stores } from './store';
 
@@ -60,6 +63,26 @@ describe.runIf(hasRedis())('cache', () => {
 
   describe('D23 projects in memory behind Redis', () => projectStoreContract(async () => (await ready()).projects));
   describe('D23 sessions in memory behind Redis', () => sessionStoreContract(async () => (await ready()).sessions));
+
+  describe.skipIf(!HAS_POSTGRES)('before Postgres', () => {
+    let postgres: TestPostgres;
+    beforeAll(async () => {
+      postgres = await TestPostgres.start({ maxConnections: 100 });
+    });
+    afterAll(() => postgres?.dispose());
+
+    async function overPostgres(): Promise<Stores> {
+      const url = await postgres.schemaUrl();
+      await migrate({ url });
+      const driver = new PostgresDriver({ url });
+      const { projects, sessions } = driver;
+      onTestFinished(() => driver.close());
+      return ready({ inner: { ...memoryStores(), projects, sessions } });
+    }
+
+    describe('D23 projects', () => projectStoreContract(async () => (await overPostgres()).projects));
+    describe('D23 sessions', () => sessionStoreContract(async () => (await overPostgres()).sessions));
+  });
 
   it('D23 answers reads from Redis, for other instances too, and counts them', async () => {
     const [inner, prefix] = [memoryStores(), 'shared-1:'];
