@@ -3,8 +3,11 @@ import { newId } from '@/lib/protocol/ids';
 import { MemoryDriver } from '@/lib/server/store/memory';
 import { migrate } from '@/lib/server/store/migrate';
 import { PostgresDriver } from '@/lib/server/store/postgres';
+import { RedisDriver } from '@/lib/server/store/redis';
+import { RedisConnection } from '@/lib/server/store/redis-connection';
 import type { Driver, SessionLimit, SessionRecord } from '@/lib/server/store/store';
 import { TestPostgres } from '@/tests/harness/postgres';
+import { RedisServer } from '@/tests/harness/redis';
 import { percentile } from '../statistics';
 import type { Row, Values } from '../table';
 import { OURS, type PartCase } from './case';
@@ -25,6 +28,19 @@ const PLACES: readonly Place[] = [
     name: 'memory',
     target: 0.1,
     open: async () => ({ driver: new MemoryDriver(), end: async () => undefined }),
+  },
+  {
+    name: 'redis',
+    target: 2,
+    open: async () => {
+      const server = await RedisServer.start({ isPersistent: true });
+      const driver = new RedisDriver(new RedisConnection(server.url));
+      const end = async () => {
+        await driver.close();
+        await server.stop();
+      };
+      return { driver, end };
+    },
   },
   {
     name: 'postgres',
