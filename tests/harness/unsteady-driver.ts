@@ -96,7 +96,8 @@ export class UnsteadyDriver implements Driver {
       if (this.#mood === 'away') cut();
       else if (this.#mood === 'hung') this.#frozen.push(work);
       else if (this.delayMs > 0) void sleep(this.delayMs).then(work);
-      else work();
+      // As an answer over a socket, it comes in a later turn of the loop.
+      else setImmediate(work);
     });
   }
 }

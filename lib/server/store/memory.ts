@@ -106,15 +106,20 @@ class Table<R extends Row, T extends Grave> {
   }
 }
 
+/** What stays of a project that is deleted now. */
+export function buryProject({ id, owner, createdAt, rev }: ProjectRecord, deletedAt: number): ProjectTombstone {
+  return { id, owner, createdAt, rev: rev + 1, deletedAt };
+}
+
+/** What stays of a session that is deleted now. */
+export function burySession(record: SessionRecord, deletedAt: number): SessionTombstone {
+  const { id, owner, projectId, type, epoch, createdAt, rev } = record;
+  return { id, owner, projectId, type, epoch, createdAt, rev: rev + 1, deletedAt };
+}
+
 /** Projects in memory. */
 export class MemoryProjectStore implements ProjectStore {
-  readonly #table = new Table<ProjectRecord, ProjectTombstone>(({ id, owner, createdAt, rev }, deletedAt) => ({
-    id,
-    owner,
-    createdAt,
-    rev: rev + 1,
-    deletedAt,
-  }));
+  readonly #table = new Table<ProjectRecord, ProjectTombstone>(buryProject);
 
   async insert(record: ProjectRecord, rule: { isPathUnique: boolean; max: number }): Promise<void> {
     const isOwn = (other: ProjectRecord) => other.owner === record.owner;
@@ -150,18 +155,7 @@ export class MemoryProjectStore implements ProjectStore {
 /** Sessions in memory. */
 export class MemorySessionStore implements SessionStore {
   readonly #tails = new Map<string, string[]>();
-  readonly #table = new Table<SessionRecord, SessionTombstone>(
-    ({ id, owner, projectId, type, epoch, createdAt, rev }, deletedAt) => ({
-      id,
-      owner,
-      projectId,
-      type,
-      epoch,
-      createdAt,
-      rev: rev + 1,
-      deletedAt,
-    }),
-  );
+  readonly #table = new Table<SessionRecord, SessionTombstone>(burySession);
 
   durabilityOf(): 'memory' {
     return 'memory';
@@ -241,7 +235,7 @@ export function memoryStores(note: string | null = null): Stores {
   return {
     projects,
     sessions,
-    status: () => ({ kind: 'memory', note, degraded: [], outbox: null, cache: null }),
+    status: () => ({ kind: 'memory', note, degraded: [], isComplete: true, outbox: null, cache: null }),
     onChange: () => () => undefined,
     close: async () => undefined,
   };

@@ -177,6 +177,8 @@ export type StoreStatus = {
   /** Why it is another kind than was wanted, for people to read; null when it is as wanted. */
   readonly note: string | null;
   readonly degraded: readonly DegradedPart[];
+  /** Whether everything is known that there is: if not, an id that is unknown now may be known later. */
+  readonly isComplete: boolean;
   /** Changes that wait for the database: how many, and in how many bytes; null without an outbox. */
   readonly outbox: { readonly pending: number; readonly bytes: number } | null;
   /** Reads that the cache answered, and those that it could not; null without a cache. */
