@@ -6,7 +6,10 @@ import { recordsOf } from './label';
 
 /** Makes record and project of a session that has no record. True when it did. */
 export async function adopt(context: Context, known: LiveSession | ArchivedSession): Promise<boolean> {
-  if (await context.sessions.get(known.id)) return false;
+  if (await context.sessions.get(known.id)) {
+    context.recorded.add(known.id);
+    return false;
+  }
   const found = recordsOf(known, context.config.nodeId);
   if (!found) {
     context.log.debug({ session: known.id }, 'a session carries no label of ours');

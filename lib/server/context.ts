@@ -32,6 +32,8 @@ export type Context = {
   readonly restores: Map<string, Promise<{ id: string }>>;
   /** Ids of sessions that are being ended. */
   readonly ending: Set<string>;
+  /** Ids of running sessions that were seen to have a record, so that nobody looks for it again. */
+  readonly recorded: Set<string>;
   /** Labels on their way to the hosts, by session id. */
   readonly labelling: Coalesced;
   readonly signOuts: SignOuts;
@@ -60,7 +62,7 @@ function createContext(config: Config): Context {
   const events = new EventHub();
   const metrics = new Metrics('web');
   const log = createLog('web', config.logLevel);
-  const stores = openStores({ config, log });
+  const stores = openStores({ config, log, metrics });
   stores.onChange(({ degraded }) => events.setStoreDegraded(degraded));
   const context: Context = {
     config,
@@ -75,6 +77,7 @@ function createContext(config: Config): Context {
     creations: new RecentResults(),
     restores: new Map(),
     ending: new Set(),
+    recorded: new Set(),
     labelling: new Coalesced(),
     signOuts: new SignOuts(config.dataDir),
     archive: { instanceId: null, adopted: Promise.resolve(), adoptedFrom: null, retryAt: 0 },

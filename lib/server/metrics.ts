@@ -59,5 +59,16 @@ async function collect(context: Context): Promise<void> {
     'holdfast_store',
     storeKindSchema.options.map((kind) => [{ kind }, kind === store.kind ? 1 : 0]),
   );
+  const { outbox, cache } = store;
+  metrics.set(
+    'holdfast_store_breaker_open',
+    (['db', 'redis'] as const).map((part) => [{ part }, degraded.includes(part) ? 1 : 0]),
+  );
+  metrics.set('holdfast_outbox_pending', outbox ? [[{}, outbox.pending]] : []);
+  metrics.set('holdfast_outbox_bytes', outbox ? [[{}, outbox.bytes]] : []);
+  metrics.set('holdfast_cache_reads_total', [
+    [{ result: 'hit' }, cache?.hits ?? 0],
+    [{ result: 'miss' }, cache?.misses ?? 0],
+  ]);
   metrics.set('holdfast_event_streams', [[{}, context.events.size]]);
 }

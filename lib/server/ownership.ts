@@ -12,13 +12,17 @@ function notFound(kind: 'terminal' | 'project'): AppError {
 
 /**
  * Looks for what has no record of the caller yet.
- * @throws AppError `sidecar_unavailable` as long as hosts or journals may know of more: a tab whose session is only not found yet
- *   must ask again, and not give up
+ * @throws AppError `sidecar_unavailable` as long as hosts or journals may know of more, `no_capacity` as long as the database may: a
+ *   tab whose session is only not found yet must ask again, and not give up
  */
 async function adoptUnknown(context: Context, caller: Caller): Promise<void> {
   const { sighting } = await observe(context, { owner: caller.userId, limit: 1 });
   const isAllKnown = sighting.isComplete && context.archive.adoptedFrom === sighting.instanceId;
   if (!isAllKnown) throw sidecarUnavailable(undefined);
+  if (context.stores.status().isComplete) return;
+  throw new AppError('no_capacity', 'The database is away, and this may be in it. Try again in a moment.', {
+    details: { reason: 'database_away' },
+  });
 }
 
 /** The caller's session, or its tombstone. A live session without a record is adopted first. @throws AppError `not_found` */

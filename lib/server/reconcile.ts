@@ -7,7 +7,7 @@ import type { Context } from './context';
 import { isSameLabel, labelOf, recordsOf } from './label';
 import type { Sighting } from './session-view';
 import { PENDING_MS } from './status';
-import type { SessionFilter, SessionRecord } from './store/store';
+import type { ProjectState, SessionFilter, SessionRecord } from './store/store';
 import { keepTail } from './tail';
 
 const AWAY: readonly ErrorCode[] = ['sidecar_unavailable', 'deadline_exceeded'];
@@ -67,8 +67,9 @@ export async function observe(
     records = await context.sessions.list(filter);
   }
   const known = new Set(records.map(({ id }) => id));
-  if ([...sighting.live.keys()].some((id) => !known.has(id))) {
-    await adoptAll(context, sighting);
+  const strangers = [...sighting.live.values()].filter(({ id }) => !known.has(id) && !context.recorded.has(id));
+  if (strangers.length > 0) {
+    await adoptAll(context, strangers);
     const again = await context.sessions.list(filter);
     // Adopted here, or by somebody else since the first list.
     if (again.some(({ id }) => sighting.live.has(id) && !known.has(id))) {
@@ -76,14 +77,16 @@ export async function observe(
       sighting = await look(context);
     }
   }
-  const settled = await Promise.all(records.map((record) => settle(context, record, sighting)));
+  for (const id of context.recorded) if (sighting.isComplete && !sighting.live.has(id)) context.recorded.delete(id);
+  const projectOf = onceEach((id) => context.projects.get(id));
+  const settled = await Promise.all(records.map((record) => settle(context, record, sighting, projectOf)));
   return { records: settled.filter((record) => record !== null), sighting };
 }
 
 /** Adopts what has no record; of labels that disagree about their project the newest is taken. */
-async function adoptAll(context: Context, sighting: Sighting): Promise<void> {
+async function adoptAll(context: Context, strangers: readonly LiveSession[]): Promise<void> {
   const projectRev = (live: LiveSession) => recordsOf(live, context.config.nodeId)?.project.rev ?? 0;
-  for (const live of [...sighting.live.values()].sort((a, b) => projectRev(b) - projectRev(a))) {
+  for (const live of [...strangers].sort((a, b) => projectRev(b) - projectRev(a))) {
     await adopt(context, live);
   }
 }
@@ -126,6 +129,7 @@ export async function settle(
   context: Context,
   record: SessionRecord,
   sighting: Sighting,
+  projectOf: ProjectOf = (id) => context.projects.get(id),
 ): Promise<SessionRecord | null> {
   const live = sighting.live.get(record.id) ?? null;
   if (!live && !sighting.isComplete) return record;
@@ -153,14 +157,25 @@ export async function settle(
       return stored?.deletedAt === null ? stored : null;
     }
   }
-  if (live && !(await isLabelCurrent(context, current, live))) await pushLabel(context, current.id);
+  if (live && !isLabelCurrent(current, live, await projectOf(current.projectId))) await pushLabel(context, current.id);
   return current;
 }
 
 /** Whether the label at the host is what record and project say. */
-async function isLabelCurrent(context: Context, record: SessionRecord, live: LiveSession): Promise<boolean> {
-  const project = await context.projects.get(record.projectId);
+function isLabelCurrent(record: SessionRecord, live: LiveSession, project: ProjectState | null): boolean {
   return project?.deletedAt !== null || isSameLabel(labelOf(record, project), live.label);
+}
+
+type ProjectOf = (id: string) => Promise<ProjectState | null>;
+
+/** Asks for each id once. */
+function onceEach(ask: ProjectOf): ProjectOf {
+  const asked = new Map<string, Promise<ProjectState | null>>();
+  return (id) => {
+    const answer = asked.get(id) ?? ask(id);
+    asked.set(id, answer);
+    return answer;
+  };
 }
 
 /**

@@ -191,7 +191,8 @@ test('M3 web counts its requests by route, and tells its sessions, its store and
   expect(value('holdfast_session_records{status="active"}')).toBe(1);
   expect(value('holdfast_session_records{status="lost"}')).toBe(0);
   expect(value('holdfast_store{kind="memory"}')).toBe(1);
-  expect(value('holdfast_store{kind="stored"}')).toBe(0);
+  expect(value('holdfast_store{kind="postgres"}')).toBe(0);
+  expect(value('holdfast_store_breaker_open{part="db"}')).toBe(0);
   expect(value('holdfast_degraded{part="sidecar"}')).toBe(0);
   expect(value('holdfast_memory_bytes{process="web"}')).toBeGreaterThan(10_000_000);
   expect(body).not.toContain(session.id);

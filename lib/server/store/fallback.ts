@@ -2,10 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@/lib/log';
 import type { StoreKind } from '@/lib/protocol/rest';
-import { FallbackTable, type Ground, isSame } from './fallback-table';
+import { FallbackTable, type Ground } from './fallback-table';
 import { type Attempt, Guard, Unavailable } from './guard';
 import { buryProject, burySession, MemoryDriver } from './memory';
 import { type Change, Outbox } from './outbox';
+import { Replay, readState } from './replay';
 import type {
   DegradedPart,
   Driver,
@@ -25,12 +26,15 @@ import type {
 
 /** While the first connection opens, calls wait for it this long (ms), counted from the start; then memory answers. */
 const FIRST_WAIT_MS = 900;
-/** States that one call replays, and how long it may take (ms). */
-const REPLAY_MAX = 100;
+/** A call that replays may take this long (ms). */
 const REPLAY_DEADLINE_MS = 2_000;
 /** A migration may take this long (ms). */
 const PREPARE_DEADLINE_MS = 60_000;
+const TIDY_EVERY_MS = 3_600_000;
 const PAGE = 500;
+
+/** The primary answers, but cannot be used as it is; the message says why, for people to read. */
+export class UnusableError extends Error {}
 
 /** What a fallback is made of. */
 export type FallbackOptions = {
@@ -43,9 +47,16 @@ export type FallbackOptions = {
   readonly connectMs: number;
   /** Null keeps what waits in memory only. */
   readonly outboxFile: string | null;
+  /** How large that may be; 64 MB without it. */
+  readonly outboxBytesMax?: number;
   readonly log: Logger;
-  /** What a primary needs before it is used, such as its tables; asked for until it has worked once. */
+  /**
+   * What a primary needs before it is used, such as its tables; asked for until it has worked once.
+   * @throws UnusableError
+   */
   readonly prepare?: () => Promise<void>;
+  /** What a primary needs once an hour, and at the start. */
+  readonly tidy?: () => Promise<void>;
   /** Told how long each call of the primary took. */
   readonly onCall?: (operation: string, seconds: number) => void;
 };
@@ -65,12 +76,19 @@ export class Fallback implements Stores {
   /** Changes wait for it while the last ones before them are replayed. */
   #gate: Promise<void> | null = null;
   #isPrepared = false;
+  #note: string | null = null;
+  #tidying: NodeJS.Timeout | null = null;
   #isComplete = false;
 
   constructor(options: FallbackOptions) {
-    const { primary, log, part, deadlineMs, connectMs, outboxFile, onCall } = options;
+    const { primary, log, part, deadlineMs, connectMs, outboxFile, outboxBytesMax, onCall } = options;
     this.#options = options;
-    this.#outbox = new Outbox({ file: outboxFile, log, onFault: () => this.#announce() });
+    this.#outbox = new Outbox({
+      file: outboxFile,
+      log,
+      onFault: () => this.#announce(),
+      ...(outboxBytesMax !== undefined && { bytesMax: outboxBytesMax }),
+    });
     this.#guard = new Guard({
       name: part === 'redis' ? 'redis' : 'database',
       driver: primary,
@@ -111,7 +129,7 @@ export class Fallback implements Stores {
     const isComplete = this.#guard.isClosed || this.#isComplete;
     return {
       kind,
-      note: null,
+      note: this.#note,
       isComplete,
       degraded,
       outbox: outboxFile === null ? null : this.#outbox.status,
@@ -126,6 +144,7 @@ export class Fallback implements Stores {
 
   async close(): Promise<void> {
     this.#guard.close();
+    if (this.#tidying) clearInterval(this.#tidying);
     await this.#outbox.close();
     await this.#options.primary.close();
   }
@@ -198,76 +217,59 @@ export class Fallback implements Stores {
   /** Brings the primary up to date. Calls go back to it in the step in which nothing waits and nothing is being changed. */
   async #resume(attempt: Attempt, close: () => void): Promise<void> {
     this.#takeOver();
-    if (!this.#isPrepared) {
-      await attempt(PREPARE_DEADLINE_MS, this.#options.prepare ?? (async () => undefined));
-      this.#isPrepared = true;
-    }
+    if (!this.#isPrepared) await this.#prepare(attempt);
+    const { primary, log, deadlineMs } = this.#options;
     const wasAway = this.#guard.isOpen;
     const hadPending = this.#outbox.status.pending > 0;
-    const raised = new Set<string>();
+    const replay = new Replay({ primary, outbox: this.#outbox, reflect: (change) => this.#reflect(change), log });
     let openGate = () => {};
     try {
       for (;;) {
-        const batch = this.#outbox.next(REPLAY_MAX);
-        if (batch.length > 0) await this.#replay(batch, attempt, raised);
-        else if (this.#changing.size === 0) break;
-        else {
-          // Without a gate, changes that come without a pause would never let the primary come back.
-          this.#gate ??= new Promise((resolve) => {
-            openGate = resolve;
-          });
-          await Promise.allSettled(this.#changing);
-        }
+        // Somebody may wait at the gate.
+        if (await replay.run(attempt, this.#gate ? deadlineMs : REPLAY_DEADLINE_MS)) continue;
+        if (this.#changing.size === 0) break;
+        // Without a gate, changes that come without a pause would never let the primary come back.
+        this.#gate ??= new Promise((resolve) => {
+          openGate = resolve;
+        });
+        await Promise.allSettled(this.#changing);
       }
       close();
     } finally {
       this.#gate = null;
       openGate();
     }
+    if (!this.#tidying) this.#tidy();
     if (hadPending && !wasAway) this.#announce();
     if (wasAway || !this.#isComplete) void this.#load();
   }
 
-  async #replay(batch: readonly Change[], attempt: Attempt, raised: Set<string>): Promise<void> {
-    const { primary, deadlineMs } = this.#options;
-    // Somebody waits at the gate.
-    const replayMs = this.#gate ? deadlineMs : REPLAY_DEADLINE_MS;
-    const projects = batch.flatMap((change) => (change.table === 'projects' ? [change.state] : []));
-    const sessions = batch.flatMap((change) => (change.table === 'sessions' ? [change.state] : []));
-    await attempt(replayMs, async () => {
-      if (projects.length > 0) await primary.projects.put(projects);
-      if (sessions.length > 0) await primary.sessions.put(sessions);
-    });
-    await Promise.all(batch.map((change) => this.#compare(change, attempt, raised)));
-    this.#outbox.drop(batch);
-  }
-
-  /**
-   * Takes over what the primary has of a replayed record. Another content with the same rev is a change that was made late and
-   * never acknowledged: what was acknowledged gets the next rev, and is replayed once more.
-   */
-  async #compare(change: Change, attempt: Attempt, raised: Set<string>): Promise<void> {
-    const { primary } = this.#options;
-    const { id } = change.state;
-    const stored = await attempt(REPLAY_DEADLINE_MS, () => this.#read(primary, change.table, id));
-    if (!stored) return;
-    await this.#reflect(stored);
-    const isTie =
-      change.state.deletedAt === null && stored.state.deletedAt === null && stored.state.rev === change.state.rev;
-    if (!isTie || raised.has(id) || !this.#outbox.isNewest(change) || isSame(stored.state, change.state)) return;
-    raised.add(id);
-    const next = raise(change);
-    void this.#reflect(next);
-    await this.#outbox.add(next);
-  }
-
-  async #read(driver: Driver, table: Change['table'], id: string): Promise<Change | null> {
-    if (table === 'projects') {
-      const state = await driver.projects.get(id);
-      return state && { table, state };
+  async #prepare(attempt: Attempt): Promise<void> {
+    const { prepare } = this.#options;
+    try {
+      if (prepare) await attempt(PREPARE_DEADLINE_MS, prepare);
+      this.#isPrepared = true;
+      this.#note = null;
+    } catch (error) {
+      this.#note = error instanceof UnusableError ? error.message : null;
+      throw error;
     }
-    const state = await driver.sessions.get(id);
-    return state && { table, state };
+  }
+
+  #tidy(): void {
+    const { tidy, log } = this.#options;
+    if (!tidy) return;
+    const run = () => {
+      if (!this.#guard.isClosed) return;
+      tidy().catch((err: unknown) => log.warn({ err }, 'old tombstones could not be removed'));
+    };
+    this.#tidying = setInterval(run, TIDY_EVERY_MS).unref();
+    run();
+  }
+
+  /** Whether the primary answers and has everything that was acknowledged. */
+  get isCurrent(): boolean {
+    return this.#guard.isClosed;
   }
 
   /** Reads everything into the mirror, and what became of records that are only there. */
@@ -299,22 +301,10 @@ export class Fallback implements Stores {
       filter = { limit: PAGE, after: page.at(-1)?.id ?? '' };
     } while (page.length === PAGE);
     for (const id of gone) {
-      const state = await this.#guard.run(`${table}.load`, () => this.#read(this.#options.primary, table, id));
+      const state = await this.#guard.run(`${table}.load`, () => readState(this.#options.primary, table, id));
       if (state) await this.#reflect(state);
     }
   }
 }
 
 type ProjectRule = { isPathUnique: boolean; max: number };
-
-function raise(change: Change): Change {
-  if (change.table === 'projects') {
-    return { table: 'projects', state: { ...change.state, rev: change.state.rev + 1 } };
-  }
-  return { table: 'sessions', state: { ...change.state, rev: change.state.rev + 1 } };
-}
-
-/** The stores over a primary that may be away. */
-export function fallback(options: FallbackOptions): Stores {
-  return new Fallback(options);
-}

@@ -14,6 +14,9 @@ const FAILURES_IN_ROW = 3;
 const FAILURES_SHARE = 0.5;
 const CALLS_MIN = 5;
 const WINDOW_MS = 10_000;
+/** More calls than this do not wait for their deadline when none is answered for this share of it: few users notice anything. */
+const WAITING_MAX = 3;
+const SILENCE_SHARE = 2 / 3;
 /** Opening again this soon after closing is flapping (ms): each time it stays open twice as long, up to the second figure. */
 const FLAPPING_MS = 60_000;
 const HOLD_OFF_MS_MAX = 16_000;
@@ -85,6 +88,7 @@ export class Guard {
   #openedAtMs = 0;
   #closedAtMs = Number.NEGATIVE_INFINITY;
   #holdOffMs = 0;
+  #answeredAtMs = 0;
   #loggedAtMs = Number.NEGATIVE_INFINITY;
   #cause: unknown = null;
 
@@ -168,28 +172,38 @@ export class Guard {
 
   #within<T>(deadlineMs: number, call: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
+      const startedAtMs = performance.now();
       // A loop that was held up fires timers first: an answer that is there already is read before it counts as missed.
-      const timer = setTimeout(
-        () => setImmediate(() => this.#inFlight.has(settle) && this.#miss(deadlineMs)),
-        deadlineMs,
-      );
-      const settle = (reason: Unavailable) => end(() => reject(reason));
+      const unlessAnswered = (then: () => void) => () => setImmediate(() => this.#inFlight.has(settle) && then());
+      const miss = unlessAnswered(() => this.#miss(`no answer within ${deadlineMs} ms`));
+      const silenceMs = deadlineMs * SILENCE_SHARE;
+      const listen = unlessAnswered(() => {
+        const isSilent = this.#inFlight.size > WAITING_MAX && this.#answeredAtMs < startedAtMs;
+        if (isSilent) this.#miss(`no answer to any of ${this.#inFlight.size} calls within ${silenceMs} ms`);
+        else timer = setTimeout(miss, deadlineMs - silenceMs);
+      });
+      let timer = setTimeout(listen, silenceMs);
       const end = (finish: () => void) => {
         clearTimeout(timer);
         this.#inFlight.delete(settle);
         finish();
       };
+      const settle = (reason: Unavailable) => end(() => reject(reason));
+      const answered = (finish: () => void) => {
+        this.#answeredAtMs = performance.now();
+        end(finish);
+      };
       this.#inFlight.add(settle);
       call().then(
-        (answer) => end(() => resolve(answer)),
-        (error: unknown) => end(() => reject(error)),
+        (answer) => answered(() => resolve(answer)),
+        (error: unknown) => answered(() => reject(error)),
       );
     });
   }
 
-  #miss(deadlineMs: number): void {
+  #miss(what: string): void {
     this.#options.driver.reset();
-    this.#fail(new Error(`no answer within ${deadlineMs} ms`));
+    this.#fail(new Error(what));
     this.#settleAll('did not answer in time');
   }
 

@@ -12,7 +12,7 @@ import { projectStateSchema, sessionStateSchema } from './state-schemas';
 import type { ProjectState, SessionState } from './store';
 
 /** The file may grow to this (bytes); changes and deletions of what is there may use a little more. */
-export const OUTBOX_BYTES_MAX = 64 * 1024 * 1024;
+const OUTBOX_BYTES_MAX = 64 * 1024 * 1024;
 const RESERVE_BYTES = 1024 * 1024;
 /** When the file could not be written, it is tried again after this (ms). */
 const RETRY_MS = 2_000;
@@ -271,6 +271,8 @@ export class Outbox {
       const change = this.#pending.get(id);
       if (change) this.#waiting.push({ change, line: this.#lineOf(change), done: () => undefined });
     }
+    if (this.#handle === null) this.#note(this.#fault);
+    else if (this.#waiting.length === 0) this.#clear();
     this.#flush();
   }
 
