@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Config } from '@/lib/config';
 import type { Logger } from '@/lib/log';
 import type { Metrics } from '@/lib/metrics';
+import { cache } from './cache';
 import { Fallback, UnusableError } from './fallback';
 import { memoryStores } from './memory';
 import { migrate, SchemaTooNewError } from './migrate';
@@ -28,8 +29,9 @@ export function openStores(settings: StoreSettings): Stores {
       return overRedis(settings, known(config.redisUrl));
     case 'embedded':
     case 'postgres':
-    case 'redis+postgres':
       return overDatabase(settings, known(config.databaseUrl));
+    case 'redis+postgres':
+      return beforeDatabase(settings, known(config.redisUrl));
   }
 }
 
@@ -49,6 +51,18 @@ function overDatabase(settings: StoreSettings, url: string): Fallback {
       }
     },
     tidy: () => primary.purge(),
+  });
+}
+
+function beforeDatabase(settings: StoreSettings, url: string): Stores {
+  const { config, log } = settings;
+  const inner = overDatabase(settings, known(config.databaseUrl));
+  return cache(inner, {
+    connection: new RedisConnection(url),
+    log,
+    instance: config.nodeId,
+    ttlMs: config.sessionTtlMs,
+    isTrue: () => inner.isCurrent,
   });
 }
 
