@@ -1,10 +1,11 @@
 /** The commands of Holdfast: which one is meant, and how its failures are told. */
 import { parseArgs } from 'node:util';
-import { ConfigError, loadConfig, unusedVariables } from '@/lib/config';
+import { ConfigError, loadConfig, ownEnvironment } from '@/lib/config';
 import { buildIfNeeded } from './build';
 import { CommandError } from './command-error';
 import { dev } from './dev';
 import { open } from './open';
+import { showConfig } from './show-config';
 import { start } from './start';
 import { stop } from './stop';
 import { onStopSignals } from './stop-signals';
@@ -18,13 +19,14 @@ const USAGE = `Usage: holdfast <command>
   build         build if needed
   dev           run with hot reload
   dev --debug   and with source maps
+  config        show the settings in effect; --json for programs
 
 Settings: see .env.example.`;
 
-const COMMANDS = ['start', 'stop', 'open', 'build', 'dev'] as const;
+const COMMANDS = ['start', 'stop', 'open', 'build', 'dev', 'config'] as const;
 type Command = (typeof COMMANDS)[number];
 
-type Arguments = { command: Command; isAll: boolean; isDebug: boolean };
+type Arguments = { command: Command; isAll: boolean; isDebug: boolean; isJson: boolean };
 
 /** Runs the command that the arguments name, in the package's directory, and gives the exit code. */
 export async function runCommand(args: string[]): Promise<number> {
@@ -44,28 +46,22 @@ export async function runCommand(args: string[]): Promise<number> {
   }
 }
 
-function run({ command, isAll, isDebug }: Arguments): Promise<number> {
+function run({ command, isAll, isDebug, isJson }: Arguments): Promise<number> {
   const root = process.cwd();
   switch (command) {
     case 'start':
-      tellUnused();
-      return start(loadConfig(), root, say);
+      return start(loadConfig({ ...ownEnvironment(), NODE_ENV: 'production' }), root, say);
     case 'dev':
-      tellUnused();
-      return dev(loadConfig(), { root, isDebug, say });
+      return dev(loadConfig({ ...ownEnvironment(), NODE_ENV: 'development' }), { root, isDebug, say });
     case 'stop':
       return stop(loadConfig(), { isAll, say });
     case 'open':
       return open(loadConfig(), say);
     case 'build':
       return build(root);
+    case 'config':
+      return showConfig({ isJson, say });
   }
-}
-
-function tellUnused(): void {
-  const names = unusedVariables();
-  if (names.length === 0) return;
-  process.stderr.write(`Not used by this version of Holdfast, though set: ${names.join(', ')}.\n`);
 }
 
 async function build(root: string): Promise<number> {
@@ -93,6 +89,7 @@ function readArguments(args: string[]): Arguments | string {
       options: {
         all: { type: 'boolean', default: false },
         debug: { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
     });
@@ -101,7 +98,8 @@ function readArguments(args: string[]): Arguments | string {
     if (!command || positionals.length > 1) return `Unknown command: ${positionals.join(' ') || '(none)'}\n\n${USAGE}`;
     if (values.all && command !== 'stop') return `--all belongs to stop.\n\n${USAGE}`;
     if (values.debug && command !== 'dev') return `--debug belongs to dev.\n\n${USAGE}`;
-    return { command, isAll: values.all, isDebug: values.debug };
+    if (values.json && command !== 'config') return `--json belongs to config.\n\n${USAGE}`;
+    return { command, isAll: values.all, isDebug: values.debug, isJson: values.json };
   } catch (error) {
     return `${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`;
   }

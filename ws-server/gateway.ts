@@ -24,7 +24,6 @@ const HEADER_BYTES_MAX = 16 * 1024;
 const HEADERS_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 const TIMEOUT_CHECK_MS = 1_000;
-const CONNECTIONS_MAX = 1_000;
 /** Fragments of one message, and pieces of it in memory: enough for 64 KiB over any network, too few to hoard memory. */
 const FRAGMENTS_MAX = 64;
 const CHUNKS_MAX = 1_024;
@@ -39,7 +38,7 @@ const UPGRADE_PATH = /^\/v1\/sessions\/([^/?#]+)$/;
 
 /** What the gateway serves with. */
 export type GatewayOptions = {
-  config: Pick<Config, 'host' | 'wsPort' | 'wsHosts' | 'origins' | 'publicWsUrl' | 'metricsToken'>;
+  config: Pick<Config, 'host' | 'wsPort' | 'wsHosts' | 'origins' | 'publicWsUrl' | 'metricsToken' | 'maxSockets'>;
   instanceId: string;
   pool: Pool;
   metrics: GatewayMetrics;
@@ -128,7 +127,7 @@ export class Gateway {
         });
       },
     );
-    this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#server.maxConnections = options.config.maxSockets;
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     options.pool.hosts.watch((hostId, state) => {
       for (const viewer of this.#viewers) if (viewer.hostId === hostId) viewer.relay.tell({ event: 'host', state });

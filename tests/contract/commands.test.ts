@@ -328,11 +328,10 @@ test(
         });
       });
       Object.assign(env, { PORT: port, HOST: '127.0.0.1' });
-      Object.assign(env, { DATABASE_URL: 'postgres://localhost/app' });
       const blocked = holdfast('start');
       expect(await blocked.exit).toBe(1);
       expect(blocked.output).toBe(
-        `Not used by this version of Holdfast, though set: DATABASE_URL.\nPORT: port ${port} of 127.0.0.1 is taken by another program. Set PORT to a free port.\n`,
+        `PORT: port ${port} of 127.0.0.1 is taken by another program. Set PORT to a free port.\n`,
       );
     } finally {
       taken.close();

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { SETTING_NAMES } from '@/lib/config';
+import { SETTING_NAMES } from '@/lib/config-settings';
 
 const DOCUMENTS = [
   'README.md',

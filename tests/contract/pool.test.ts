@@ -239,6 +239,7 @@ describe('viewers of a host that falls silent', () => {
         origins: [],
         publicWsUrl: 'ws://127.0.0.1',
         metricsToken: undefined,
+        maxSockets: 100,
       },
       instanceId,
       pool,
