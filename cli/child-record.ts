@@ -1,16 +1,20 @@
-/** Remembers web and sidecar on disk, so that those of a launcher that was killed can be ended by the next one. */
+/** Remembers web, sidecar and database on disk, so that those of a launcher that was killed can be ended by the next one. */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { systemCode } from '@/lib/system-code';
 import { parseJson } from './parse-json';
-import { endGroup, type ProcessIdentity, processFacts, processIdentitySchema } from './processes';
+import { endGroup, endLeader, type ProcessIdentity, processFacts, processIdentitySchema } from './processes';
 
 /** Start times count from the boot, so they name a process only together with it. */
 const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
 
+/** What makes Postgres end its connections and then itself, in order. */
+export const DATABASE_END_SIGNAL = 'SIGINT';
+
 const recordSchema = processIdentitySchema.extend({ bootId: z.string() });
-const NAMES = ['web', 'sidecar'] as const;
+/** In the order in which they are ended: nobody uses the database any more when its turn comes. */
+const NAMES = ['web', 'sidecar', 'database'] as const;
 
 function recordFile(runDir: string, name: string): string {
   return join(runDir, 'children', `${name}.json`);
@@ -20,7 +24,7 @@ function bootId(): string {
   return existsSync(BOOT_ID_FILE) ? readFileSync(BOOT_ID_FILE, 'utf8').trim() : '';
 }
 
-/** Writes down which process is `web` or `sidecar` now. */
+/** Writes down which process has this name now. */
 export function recordChild(runDir: string, name: (typeof NAMES)[number], identity: ProcessIdentity): void {
   mkdirSync(join(runDir, 'children'), { recursive: true, mode: 0o700 });
   writeFileSync(recordFile(runDir, name), JSON.stringify({ ...identity, bootId: bootId() }), { mode: 0o600 });
@@ -32,7 +36,8 @@ export async function endRecordedChildren(runDir: string, graceMs: number): Prom
   for (const name of NAMES) {
     const pid = livingPid(recordFile(runDir, name));
     if (pid !== null) {
-      await endGroup(pid, graceMs);
+      if (name === 'database') await endLeader(pid, DATABASE_END_SIGNAL, graceMs);
+      else await endGroup(pid, graceMs);
       ended.push(name);
     }
     rmSync(recordFile(runDir, name), { force: true });

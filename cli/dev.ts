@@ -1,6 +1,6 @@
 /** `holdfast dev`: web and sidecar with hot reload, their output prefixed, within bounded memory. */
 import { join } from 'node:path';
-import type { Config } from '@/lib/config';
+import { type Config, ownEnvironment } from '@/lib/config';
 import { childEnvironment, sidecarEnvironment } from './environment';
 import { launch } from './launch';
 
@@ -22,7 +22,6 @@ export function dev(
   config: Config,
   { root, isDebug, say }: { root: string; isDebug: boolean; say: (line: string) => void },
 ): Promise<number> {
-  const web = childEnvironment(config);
   const limits = isDebug ? HEAP_LIMITS_DEBUG : HEAP_LIMITS;
   const nextFlags = ['-p', String(config.webPort), '-H', config.host, ...(isDebug ? [] : ['--disable-source-maps'])];
   const webPrefix = prefix('web', CYAN);
@@ -31,7 +30,7 @@ export function dev(
     config,
     say,
     prepare: async () => undefined,
-    children: () => [
+    children: (config) => [
       {
         name: 'sidecar',
         command: process.execPath,
@@ -48,10 +47,10 @@ export function dev(
         command: process.execPath,
         args: [join(root, 'node_modules', 'next', 'dist', 'bin', 'next'), 'dev', ...nextFlags],
         env: {
-          ...web,
+          ...childEnvironment(config),
           HOLDFAST_SOURCE_MAPS: isDebug ? '1' : '0',
           NODE_ENV: 'development',
-          NODE_OPTIONS: [web['NODE_OPTIONS'], limits].filter(Boolean).join(' '),
+          NODE_OPTIONS: [ownEnvironment()['NODE_OPTIONS'], limits].filter(Boolean).join(' '),
         },
         output: { onLine: (line) => say(webPrefix + line) },
       },

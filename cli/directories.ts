@@ -8,7 +8,7 @@ import { CommandError } from './command-error';
 /** A log that is longer at start is kept as `.1` and begun anew (bytes). */
 const LOG_BYTES_MAX = 5 * 1024 * 1024;
 const TAIL_BYTES = 16 * 1024;
-const LOGS = ['web', 'sidecar', 'host'] as const;
+const LOGS = ['web', 'sidecar', 'host', 'database'] as const;
 
 /** Makes the directories with mode 0700, and refuses ones that other users can enter. */
 export function prepareDirectories(config: Config): void {

@@ -38,7 +38,12 @@ beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'hf-launch-'));
   const [webPort, wsPort] = [await freePort(), await freePort()];
   config = loadConfig(
-    { HOLDFAST_DATA_DIR: join(directory, 'data'), PORT: String(webPort), WS_PORT: String(wsPort) },
+    {
+      HOLDFAST_STORE: 'memory',
+      HOLDFAST_DATA_DIR: join(directory, 'data'),
+      PORT: String(webPort),
+      WS_PORT: String(wsPort),
+    },
     directory,
   );
   said = [];

@@ -9,6 +9,7 @@ import { systemCode } from '@/lib/system-code';
 import { endRecordedChildren, recordChild } from './child-record';
 import { CommandError } from './command-error';
 import { checkPaths, prepareDirectories, rotateLogs, tailOf } from './directories';
+import { EmbeddedDatabase } from './embedded';
 import { sayGoodbye } from './farewell';
 import { askLauncher, takeLauncherLock } from './launcher-lock';
 import { parseJson } from './parse-json';
@@ -30,11 +31,12 @@ const isReadySchema = z.union([
   }),
 ]);
 
-/** What to run, and what to do before the first process is started. */
+/** What to run, and what to do before web and sidecar are started. */
 export type Launch = {
   config: Config;
   prepare: (signal: AbortSignal) => Promise<void>;
-  children: () => ChildSpec[];
+  /** The processes, with the settings that are in effect once the database runs or cannot. */
+  children: (config: Config) => ChildSpec[];
   say: (line: string) => void;
 };
 
@@ -51,10 +53,11 @@ export async function launch({ config, prepare, children, say }: Launch): Promis
   if (!lock) throw await alreadyRunning(config);
 
   const supervised: SupervisedChild[] = [];
+  const database = new EmbeddedDatabase({ config, say });
   const removeSignals = onStopSignals({
     stop: () => stopping.abort(),
     force: () => {
-      for (const child of supervised) child.kill();
+      for (const child of [...supervised, database]) child.kill();
       process.exit(130);
     },
   });
@@ -63,9 +66,11 @@ export async function launch({ config, prepare, children, say }: Launch): Promis
     await endRecordedChildren(config.runDir, STOP_GRACE_MS);
     await checkPorts(config);
     rotateLogs(config);
-    await prepare(stopping.signal);
+    const [prepared, settled] = await Promise.allSettled([prepare(stopping.signal), database.start(stopping.signal)]);
+    if (prepared.status === 'rejected') throw prepared.reason;
+    if (settled.status === 'rejected') throw settled.reason;
     if (stopping.signal.aborted) return 0;
-    for (const spec of children()) {
+    for (const spec of children(settled.value)) {
       const onStart = recordChild.bind(null, config.runDir, spec.name);
       supervised.push(new SupervisedChild(spec, { say, onStart }));
     }
@@ -79,6 +84,7 @@ export async function launch({ config, prepare, children, say }: Launch): Promis
     return 0;
   } finally {
     await Promise.all(supervised.map((child) => child.stop(STOP_GRACE_MS)));
+    await database.stop();
     if (farewell) say(farewell);
     removeSignals();
     await lock.release(farewell);
@@ -125,16 +131,15 @@ function whyPortIsNotFree(host: string, port: number): Promise<string | null> {
 /** Returns when web and gateway answer, or when the launcher is told to stop. */
 async function waitUntilReady(config: Config, supervised: SupervisedChild[], signal: AbortSignal): Promise<void> {
   const urlHost = config.host.includes(':') ? `[${config.host}]` : config.host;
-  const urls = {
-    web: `http://${urlHost}:${config.webPort}/api/ready`, // which asks the gateway, too
-    sidecar: `http://${urlHost}:${config.wsPort}/health`,
-  };
+  const webUrl = `http://${urlHost}:${config.webPort}/api/ready`; // which asks the gateway, too
+  const sidecarUrl = `http://${urlHost}:${config.wsPort}/health`;
   const deadline = Date.now() + READY_DEADLINE_MS;
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
 
   async function waitFor(child: SupervisedChild): Promise<void> {
-    while (!either.aborted && !isReadySchema.safeParse(await probe(urls[child.spec.name], either)).success) {
+    const url = child.spec.name === 'web' ? webUrl : sidecarUrl;
+    while (!either.aborted && !isReadySchema.safeParse(await probe(url, either)).success) {
       if (Date.now() > deadline) throw notReady(child, `is not ready after ${READY_DEADLINE_MS / 1000} s`);
       if (child.quickDeaths >= QUICK_DEATHS_MAX) throw notReady(child, 'cannot be started');
       await sleep(READY_POLL_MS);

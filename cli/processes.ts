@@ -102,6 +102,16 @@ export function signal(pid: number, name: NodeJS.Signals | 0): boolean {
   }
 }
 
+/** Ends a process by a signal that only it is to get; after the grace period it is killed with its group. */
+export async function endLeader(leader: number, name: NodeJS.Signals, graceMs: number): Promise<void> {
+  signal(leader, name);
+  const deadline = Date.now() + graceMs;
+  while (processFacts(leader)) {
+    if (Date.now() >= deadline) return void signal(-leader, 'SIGKILL');
+    await sleep(POLL_MS);
+  }
+}
+
 /**
  * Ends a process group: TERM, and KILL after the grace period, or soon after its leader is gone.
  * The caller knows that the group is its own.

@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
+import { ownEnvironment } from '@/lib/config';
 
 function show(...words: string[]): { status: number | null; stdout: string } {
   const env = {
     NODE_ENV: 'test' as const,
-    PATH: process.env['PATH'],
+    PATH: ownEnvironment()['PATH'],
     DATABASE_URL: 'postgres://app:geheim@db/holdfast',
   };
   return spawnSync(process.execPath, ['cli/bin.mjs', 'config', ...words], { encoding: 'utf8', env });

@@ -17,7 +17,7 @@ export function start(config: Config, root: string, say: (line: string) => void)
     prepare: async (signal) => {
       await buildIfNeeded({ root, say, signal });
     },
-    children: () => [
+    children: (config) => [
       {
         name: 'sidecar',
         command: process.execPath,

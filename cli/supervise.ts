@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { endGroup, processFacts, signal } from './processes';
+import { endGroup, endLeader, processFacts, signal } from './processes';
 
 /** A child that ran this long was healthy: its next restart is quick again. */
 const HEALTHY_MS = 30_000;
@@ -13,11 +13,15 @@ export const QUICK_DEATHS_MAX = 5;
 
 /** What to run. Its output goes to a file, or line by line to a function. */
 export type ChildSpec = {
-  name: 'web' | 'sidecar';
+  name: 'web' | 'sidecar' | 'database';
   command: string;
   args: string[];
   env: NodeJS.ProcessEnv;
   output: { file: string } | { onLine: (line: string) => void };
+  /** Whose process it is, if not ours; then it begins in no directory of ours either. */
+  owner?: { uid: number; gid: number };
+  /** How the process is ended, and its group through it. Else all of them get TERM. */
+  endSignal?: NodeJS.Signals;
 };
 
 type SuperviseOptions = {
@@ -55,11 +59,14 @@ export class SupervisedChild {
     return this.#quickDeaths;
   }
 
-  /** Ends the child and all of its group: TERM, then KILL after the grace period. */
+  /** Ends the child and all of its group, with KILL after the grace period. */
   async stop(graceMs: number): Promise<void> {
     this.#isStopping = true;
     if (this.#timer) clearTimeout(this.#timer);
-    if (this.pid !== undefined) await endGroup(this.pid, graceMs);
+    const { endSignal } = this.spec;
+    if (this.pid === undefined) return;
+    if (endSignal) await endLeader(this.pid, endSignal, graceMs);
+    else await endGroup(this.pid, graceMs);
   }
 
   /** Ends the child at once. */
@@ -70,10 +77,11 @@ export class SupervisedChild {
   }
 
   #start(): void {
-    const { command, args, env, output } = this.spec;
+    const { command, args, env, output, owner } = this.spec;
     const file = 'file' in output ? openSync(output.file, 'a', 0o600) : null;
     const sink = file ?? 'pipe';
-    const child = spawn(command, args, { env, detached: true, stdio: ['ignore', sink, sink] });
+    const as = owner && { ...owner, cwd: '/' };
+    const child = spawn(command, args, { env, detached: true, stdio: ['ignore', sink, sink], ...as });
     if (file !== null) closeSync(file);
     if ('onLine' in output) {
       for (const stream of [child.stdout, child.stderr]) {

@@ -1,0 +1,190 @@
+/** The database that Holdfast brings along: a Postgres for one data directory, owned by the launcher. */
+import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '@/lib/config';
+import { systemCode } from '@/lib/system-code';
+import { DATABASE_END_SIGNAL, recordChild } from './child-record';
+import { logFile, tailOf } from './directories';
+import {
+  EmbeddedError,
+  embeddedPlace,
+  findPrograms,
+  lastWords,
+  makePrivate,
+  PLAIN_ENVIRONMENT,
+  type Place,
+  type Programs,
+  preparePlace,
+  runAs,
+} from './embedded-place';
+import { processFacts } from './processes';
+import { SupervisedChild } from './supervise';
+
+const INIT_DEADLINE_MS = 60_000;
+const READY_DEADLINE_MS = 10_000;
+const READY_POLL_MS = 10;
+/** A server that ends so often before it is ready is given up. */
+const ATTEMPTS_MAX = 3;
+const STOP_GRACE_MS = 4_000;
+const USER = 'holdfast';
+
+/** One user, small records: little memory, few processes. What is acknowledged is on disk, as by default. */
+const SERVER_SETTINGS = [
+  'listen_addresses=',
+  'unix_socket_permissions=0700',
+  'shared_buffers=16MB',
+  'max_connections=20',
+  'io_method=sync',
+  'jit=off',
+  'wal_level=minimal',
+  'max_wal_senders=0',
+  'max_wal_size=128MB',
+  'max_worker_processes=0',
+  'max_logical_replication_workers=0',
+  'autovacuum_max_workers=1',
+  'autovacuum_worker_slots=1',
+  'log_line_prefix=%m [%p] ',
+];
+
+type EmbeddedOptions = { config: Config; say: (line: string) => void };
+
+/** The database of one launcher. */
+export class EmbeddedDatabase {
+  readonly #options: EmbeddedOptions;
+  #child: SupervisedChild | null = null;
+  #isReady = false;
+
+  constructor(options: EmbeddedOptions) {
+    this.#options = options;
+  }
+
+  /** Its main process. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /**
+   * Starts it where the settings want it, and gives the settings with its address. When it cannot run, records are in memory:
+   * that is said in one line, and noted in the settings.
+   */
+  async start(signal: AbortSignal): Promise<Config> {
+    const { config, say } = this.#options;
+    if (!config.wantsEmbedded) return config;
+    try {
+      const place = embeddedPlace(config);
+      await this.#start(place, signal);
+      const address = `postgres://${USER}@localhost/postgres?host=${encodeURIComponent(place.sockets)}`;
+      return { ...config, store: 'embedded', storeNote: undefined, databaseUrl: address };
+    } catch (error) {
+      await this.stop();
+      if (signal.aborted) return config;
+      const why = error instanceof EmbeddedError ? error.message : whyOf(error);
+      say(`Projects and tabs are kept in memory only: the embedded database cannot run, because ${why}.`);
+      return { ...config, storeNote: `The embedded database cannot run, because ${why}.` };
+    }
+  }
+
+  /** Ends it in order. Whoever uses it has ended before. */
+  async stop(): Promise<void> {
+    await this.#child?.stop(STOP_GRACE_MS);
+  }
+
+  /** Ends it at once: its log of changes makes the next start whole. */
+  kill(): void {
+    this.#child?.kill();
+  }
+
+  async #start(place: Place, signal: AbortSignal): Promise<void> {
+    const { config, say } = this.#options;
+    const { owner, data, sockets } = place;
+    preparePlace(place, config.dataDir);
+    const programs = await findPrograms(owner);
+    if (existsSync(join(data, 'PG_VERSION'))) checkVersion(data, programs);
+    else await initialise(place, programs, signal);
+    removeStrayLock(data);
+    if (signal.aborted) return;
+    const settings = [...SERVER_SETTINGS, `unix_socket_directories="${sockets.replaceAll('"', '""')}"`];
+    this.#child = new SupervisedChild(
+      {
+        name: 'database',
+        command: programs.postgres,
+        args: ['-D', data, ...settings.flatMap((setting) => ['-c', setting])],
+        env: PLAIN_ENVIRONMENT,
+        output: { file: logFile(config, 'database') },
+        endSignal: DATABASE_END_SIGNAL,
+        ...(owner && { owner }),
+      },
+      {
+        say: (line) => this.#isReady && say(line), // until then, `start` tells what went wrong
+        onStart: (identity) => recordChild(config.runDir, 'database', identity),
+      },
+    );
+    await this.#waitUntilReady(this.#child, data, signal);
+    this.#isReady = true;
+  }
+
+  /** Returns after a time also when it is not ready: it may have to replay its log, and web knows how to wait. */
+  async #waitUntilReady(child: SupervisedChild, data: string, signal: AbortSignal): Promise<void> {
+    const deadline = Date.now() + READY_DEADLINE_MS;
+    while (!signal.aborted && Date.now() < deadline) {
+      const lock = readLock(data);
+      if (lock?.status === 'ready' && lock.pid === child.pid) return;
+      if (child.quickDeaths >= ATTEMPTS_MAX) {
+        const log = logFile(this.#options.config, 'database');
+        const last = tailOf(log, 20).findLast((line) => /FATAL|PANIC/.test(line));
+        throw new EmbeddedError(`${last?.replace(/^.*?(FATAL|PANIC): +/, '') ?? 'it does not start'} (see ${log})`);
+      }
+      await sleep(READY_POLL_MS);
+    }
+  }
+}
+
+function whyOf(error: unknown): string {
+  const code = systemCode(error);
+  return code && error instanceof Error ? error.message : `of an unexpected failure (${String(error)})`;
+}
+
+/** A directory appears under its name only when it is whole. */
+async function initialise({ data, owner }: Place, { initdb }: Programs, signal: AbortSignal): Promise<void> {
+  const fresh = `${data}.new`;
+  rmSync(fresh, { recursive: true, force: true });
+  makePrivate(fresh, owner);
+  const args = ['-D', fresh, '-U', USER, '--auth=trust', '--encoding=UTF8', '--locale=C', '--no-instructions'];
+  try {
+    await runAs(owner, initdb, args, { signal, timeout: INIT_DEADLINE_MS });
+  } catch (cause) {
+    throw new EmbeddedError(`its data directory cannot be made (${lastWords(cause)})`, { cause });
+  }
+  renameSync(fresh, data);
+}
+
+function checkVersion(data: string, { major }: Programs): void {
+  const written = readFileSync(join(data, 'PG_VERSION'), 'utf8').trim();
+  if (written === major) return;
+  throw new EmbeddedError(
+    `${data} was written by Postgres ${written} and this Holdfast brings ${major}; the data is left as it is`,
+  );
+}
+
+/** What a server writes into its data directory of itself. */
+function readLock(data: string): { pid: number; status: string } | null {
+  try {
+    const lines = readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n');
+    return { pid: Number(lines[0]), status: (lines[7] ?? '').trim() };
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/** After a crash its number may belong to somebody else, for whose end the server would wait in vain. */
+function removeStrayLock(data: string): void {
+  const lock = readLock(data);
+  const facts = lock && lock.pid > 1 ? processFacts(lock.pid) : null;
+  if (!facts) return;
+  if (facts.commandLine.includes(data)) {
+    throw new EmbeddedError(`another server (pid ${lock?.pid}) runs on ${data}; end it first`);
+  }
+  rmSync(join(data, 'postmaster.pid'));
+}
