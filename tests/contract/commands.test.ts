@@ -11,6 +11,7 @@ import {
   listTerminalsAnswerSchema,
   projectAnswerSchema,
 } from '@/lib/protocol/rest';
+import { removeEmbedded } from '../harness/embedded';
 import { freePort, listeningAddresses, signal } from '../harness/processes';
 
 /** The commands as a user runs them, on ports and a data directory of their own, with the real web and sidecar. */
@@ -79,6 +80,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await new Command(process.execPath, ['cli/bin.mjs', 'stop', '--all']).exit;
   for (const { child } of started) child.kill('SIGKILL');
+  removeEmbedded(dataDir);
   rmSync(directory, { recursive: true });
 }, 30_000);
 
@@ -136,7 +138,7 @@ function isAlive(pid: number): boolean {
 }
 
 /** The process that the launcher runs under this name now. */
-function childPid(name: 'web' | 'sidecar'): number {
+function childPid(name: 'web' | 'sidecar' | 'database'): number {
   return JSON.parse(readFileSync(join(dataDir, 'run', 'children', `${name}.json`), 'utf8')).pid;
 }
 
@@ -266,11 +268,11 @@ test(
 );
 
 test(
-  'L6 a gateway and a web process that are killed come back, with the session as it was',
+  'L6 L36 a gateway, a web process and a database that are killed come back, with the session as it was',
   async () => {
     const launcher = await start();
     const shell = await openShell();
-    for (const name of ['sidecar', 'web'] as const) {
+    for (const name of ['sidecar', 'web', 'database'] as const) {
       process.kill(childPid(name), 'SIGKILL');
       await launcher.says(`The ${name} process was ended by SIGKILL; it is started again.`);
       await expect.poll(() => listedPids().catch(() => null), { timeout: 10_000 }).toEqual([shell]);
@@ -299,12 +301,12 @@ test(
   async () => {
     const launcher = await start();
     const shell = await openShell();
-    const orphans = [childPid('web'), childPid('sidecar')];
+    const orphans = [childPid('web'), childPid('sidecar'), childPid('database')];
     launcher.signalAll('SIGKILL');
     await launcher.exit;
-    expect(orphans.map(isAlive)).toEqual([true, true]);
+    expect(orphans.map(isAlive)).toEqual([true, true, true]);
     await start();
-    expect(orphans.map(isAlive)).toEqual([false, false]);
+    expect(orphans.map(isAlive)).toEqual([false, false, false]);
     expect(await listedPids()).toEqual([shell]);
   },
   TEST_DEADLINE_MS,

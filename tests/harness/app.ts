@@ -14,6 +14,7 @@ import {
   type TerminalSession,
 } from '@/lib/protocol/rest';
 import { type Mode, SUBPROTOCOL, TICKET_PREFIX } from '@/lib/protocol/wire';
+import { removeEmbedded } from './embedded';
 import { findProcesses, freePort, signal, until } from './processes';
 import { openViewer, type Viewer } from './viewer';
 
@@ -29,6 +30,8 @@ const PROFILE = `PS1='${PROMPT}'; HISTFILE=; export LC_ALL=C.UTF-8 PAGER=less ED
 type StartOptions = {
   /** Words before the launcher's command line. */
   wrap?: readonly string[];
+  /** The tree to run, if not this one. */
+  root?: string;
   /** Run before anything is started. */
   prepare?(app: App): void;
 };
@@ -44,10 +47,12 @@ export class App {
   readonly env: NodeJS.ProcessEnv;
   output = '';
   readonly #wrap: readonly string[];
+  readonly #root: string;
   #launcher: ChildProcess | null = null;
 
-  private constructor(port: number, wsPort: number, settings: Record<string, string>, wrap: readonly string[]) {
-    this.#wrap = wrap;
+  private constructor([port, wsPort]: [number, number], settings: Record<string, string>, options: StartOptions) {
+    this.#wrap = options.wrap ?? [];
+    this.#root = options.root ?? ROOT;
     this.directory = realpathSync(mkdtempSync(join(tmpdir(), 'hf-e2e-')));
     this.home = join(this.directory, 'home');
     this.dataDir = join(this.directory, 'data');
@@ -70,10 +75,10 @@ export class App {
   }
 
   /** Starts web and sidecar through the command that users run. Call `stop` also when the test fails. */
-  static async start(settings: Record<string, string> = {}, { wrap = [], prepare }: StartOptions = {}): Promise<App> {
-    const app = new App(await freePort(), await freePort(), settings, wrap);
+  static async start(settings: Record<string, string> = {}, options: StartOptions = {}): Promise<App> {
+    const app = new App([await freePort(), await freePort()], settings, options);
     try {
-      prepare?.(app);
+      options.prepare?.(app);
       await app.launch();
     } catch (error) {
       await app.stop();
@@ -91,7 +96,7 @@ export class App {
     this.output = '';
     const [program = process.execPath, ...words] = [...this.#wrap, process.execPath, 'cli/bin.mjs', 'start'];
     const child = spawn(program, words, {
-      cwd: ROOT,
+      cwd: this.#root,
       env: this.env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -141,13 +146,14 @@ export class App {
 
   /** Removes its files. */
   remove(): void {
+    removeEmbedded(this.dataDir, this.runDir);
     rmSync(this.directory, { recursive: true, force: true });
   }
 
   /** Runs `holdfast` with some words to its end, and gives what it printed. */
   async command(...words: string[]): Promise<{ code: number | null; output: string }> {
     const child = spawn(process.execPath, ['cli/bin.mjs', ...words], {
-      cwd: ROOT,
+      cwd: this.#root,
       env: this.env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -178,8 +184,8 @@ export class App {
     return pid;
   }
 
-  /** The pid of web or sidecar now. */
-  pidOf(name: 'web' | 'sidecar'): number {
+  /** The pid of one of the launcher's processes now. */
+  pidOf(name: 'web' | 'sidecar' | 'database'): number {
     const file = join(this.runDir, 'children', `${name}.json`);
     return z.object({ pid: z.number() }).parse(JSON.parse(readFileSync(file, 'utf8'))).pid;
   }

