@@ -32,6 +32,8 @@ type StartOptions = {
   wrap?: readonly string[];
   /** The tree to run, if not this one. */
   root?: string;
+  /** How to run it, if not `start`. */
+  command?: 'start' | 'dev';
   /** Run before anything is started. */
   prepare?(app: App): void;
 };
@@ -48,11 +50,13 @@ export class App {
   output = '';
   readonly #wrap: readonly string[];
   readonly #root: string;
+  readonly #command: string;
   #launcher: ChildProcess | null = null;
 
   private constructor([port, wsPort]: [number, number], settings: Record<string, string>, options: StartOptions) {
     this.#wrap = options.wrap ?? [];
     this.#root = options.root ?? ROOT;
+    this.#command = options.command ?? 'start';
     this.directory = realpathSync(mkdtempSync(join(tmpdir(), 'hf-e2e-')));
     this.home = join(this.directory, 'home');
     this.dataDir = join(this.directory, 'data');
@@ -94,7 +98,7 @@ export class App {
   /** `npm start`: resolves when the line with the URL is there. */
   async launch(): Promise<void> {
     this.output = '';
-    const [program = process.execPath, ...words] = [...this.#wrap, process.execPath, 'cli/bin.mjs', 'start'];
+    const [program = process.execPath, ...words] = [...this.#wrap, process.execPath, 'cli/bin.mjs', this.#command];
     const child = spawn(program, words, {
       cwd: this.#root,
       env: this.env,
