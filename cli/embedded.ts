@@ -28,10 +28,13 @@ const READY_POLL_MS = 10;
 const ATTEMPTS_MAX = 3;
 const STOP_GRACE_MS = 4_000;
 const USER = 'holdfast';
+/** Names the socket; nobody listens on it. */
+const SOCKET_PORT = 5432;
 
 /** One user, small records: little memory, few processes. What is acknowledged is on disk, as by default. */
 const SERVER_SETTINGS = [
   'listen_addresses=',
+  `port=${SOCKET_PORT}`,
   'unix_socket_permissions=0700',
   'shared_buffers=16MB',
   'max_connections=20',
@@ -74,14 +77,15 @@ export class EmbeddedDatabase {
     try {
       const place = embeddedPlace(config);
       await this.#start(place, signal);
-      const address = `postgres://${USER}@localhost/postgres?host=${encodeURIComponent(place.sockets)}`;
+      const address = `postgres://${USER}@localhost:${SOCKET_PORT}/postgres?host=${encodeURIComponent(place.sockets)}`;
       return { ...config, store: 'embedded', storeNote: undefined, databaseUrl: address };
     } catch (error) {
       await this.stop();
       if (signal.aborted) return config;
       const why = error instanceof EmbeddedError ? error.message : whyOf(error);
       say(`Projects and tabs are kept in memory only: the embedded database cannot run, because ${why}.`);
-      return { ...config, storeNote: `The embedded database cannot run, because ${why}.` };
+      const inMemory = { store: 'memory' as const, databaseUrl: undefined };
+      return { ...config, ...inMemory, storeNote: `The embedded database cannot run, because ${why}.` };
     }
   }
 

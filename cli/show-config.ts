@@ -1,13 +1,14 @@
 /** `holdfast config`: every setting in effect, where it comes from, and no secret. */
-import { effectiveSettings, loadConfig } from '@/lib/config';
+import { effectiveSettings, loadConfig, ownEnvironment } from '@/lib/config';
 import { terminalConfig } from '@/lib/terminal-config';
 
 type ShowOptions = { isJson: boolean; say: (line: string) => void };
 
 /** Prints the settings as `npm start` would use them. Nothing has to run. */
 export async function showConfig({ isJson, say }: ShowOptions): Promise<number> {
-  const settings = effectiveSettings();
-  const config = loadConfig();
+  const env = { ...ownEnvironment(), NODE_ENV: 'production' };
+  const settings = effectiveSettings(env);
+  const config = loadConfig(env);
   const store = config.wantsEmbedded ? 'embedded' : config.store;
   const terminal = terminalConfig(config);
   if (isJson) {

