@@ -26,3 +26,24 @@ test('A7 the sidecar does not get the key of the login cookie', () => {
   expect(childEnvironment(config, given)['NEXTAUTH_SECRET']).toBe(given.NEXTAUTH_SECRET);
   expect(sidecarEnvironment(config, given)).not.toHaveProperty('NEXTAUTH_SECRET');
 });
+
+test('L13 L35 web gets the store that was decided, whatever else was named, and the sidecar nothing of it', () => {
+  const own = {
+    DATABASE_URL: 'postgres://app:geheim@db/holdfast',
+    DATABASE_ENABLED: '0',
+    SESSION_BACKEND: 'redis',
+    REDIS_HOST: 'cache',
+    REDIS_PASSWORD: 'geheim',
+    PGPASSWORD: 'geheim',
+  };
+  const decided = loadConfig(own, tmpdir());
+  expect(decided.store).toBe('redis');
+  expect(loadConfig(childEnvironment(decided, own), '/nowhere')).toEqual(decided);
+  const embedded = { ...loadConfig({}, tmpdir()), store: 'embedded' as const, databaseUrl: 'postgres://h@localhost/h' };
+  expect(loadConfig(childEnvironment(embedded, own), '/nowhere')).toEqual(embedded);
+  for (const config of [decided, embedded]) {
+    const environment = sidecarEnvironment(config, own);
+    expect(JSON.stringify(environment)).not.toMatch(/geheim|postgres:|redis:/);
+    expect(loadConfig(environment, '/nowhere')).toMatchObject({ store: 'memory', databaseUrl: undefined });
+  }
+});
