@@ -196,7 +196,7 @@ test('C2 skipped output is counted until the user has seen it', async () => {
   expect(connection.getSnapshot().skippedBytes).toBe(0);
 });
 
-test('C4 a snapshot is ACKed when it is parsed, output every 32 KiB or when nothing is left', async () => {
+test('C4 a snapshot is ACKed when it is parsed, output every 32 KiB or when nothing is left, ten times a second', async () => {
   const done: (() => void)[] = [];
   await connect({
     sink: { reset: () => undefined, resize: () => undefined, write: (_data, parsed) => done.push(parsed) },
@@ -211,7 +211,38 @@ test('C4 a snapshot is ACKed when it is parsed, output every 32 KiB or when noth
   for (let index = 0; index < 40; index += 1) socket.say(encodeOutput(50 + index * 1024, kib));
   expect(socket.acks).toEqual([50]);
   while (done.length > 0) done.shift()?.();
+  expect(socket.acks).toEqual([50, 50 + 32 * 1024]);
+  await settle(100);
   expect(socket.acks).toEqual([50, 50 + 32 * 1024, 50 + 40 * 1024]);
+});
+
+test('C4 lines that come one by one are ACKed together, the first after a pause at once', async () => {
+  await connect();
+  const socket = ScriptedSocket.last;
+  socket.attach();
+  socket.say(encodeSnapshot(0, size, bytes('$')));
+  await settle(100);
+  for (let position = 0; position < 50; position += 1) {
+    socket.say(encodeOutput(position, bytes('x')));
+    await settle(20);
+  }
+  expect(socket.acks.slice(0, 3)).toEqual([0, 1, 5]);
+  await settle(100);
+  expect(socket.acks.at(-1)).toBe(50);
+  expect(socket.acks.length).toBeLessThanOrEqual(13);
+});
+
+test('C4 an ACK that waits when its socket breaks is sent on no other', async () => {
+  await connect();
+  ScriptedSocket.last.attach();
+  ScriptedSocket.last.say(encodeSnapshot(0, size, bytes('$')));
+  ScriptedSocket.last.say(encodeOutput(0, bytes('abc')));
+  expect(ScriptedSocket.last.acks).toEqual([0]);
+  ScriptedSocket.last.shut(1006);
+  await settle(200);
+  ScriptedSocket.last.attach({ epoch: 2, position: 0 });
+  await settle(500);
+  expect(ScriptedSocket.last.acks).toEqual([]);
 });
 
 test('C4 bytes of an earlier socket are not ACKed on the next one', async () => {

@@ -20,8 +20,9 @@ import { LatencyMeter } from './latency';
 import { type Failure, Link, type SocketConstructor, type Ticket } from './link';
 import { Retry } from './retry';
 
-/** Output is ACKed after this many bytes, or when nothing is left to parse. */
+/** Output is ACKed after this many bytes, and less of it when nothing is left to parse, but not again so soon (ms). */
 const ACK_BYTES = 32 * 1024;
+const ACK_PAUSE_MS = 100;
 /** Output that may wait for the terminal; more means that the host ignores the window. */
 const PENDING_BYTES_MAX = 2 * SNAPSHOT_BYTES_MAX;
 /** Input is sent again after a break of this length at most (ms). */
@@ -70,6 +71,8 @@ export class TerminalConnection {
   /** Whether the last attach found the epoch of the one before. */
   #isSameStream = true;
   #ackedPosition = 0;
+  #ackedAt = Number.NEGATIVE_INFINITY;
+  #ackTimer: ReturnType<typeof setTimeout> | undefined;
   #meter = new LatencyMeter();
   /** The network or the page came back during the attempt that runs now: if it fails, the next one follows at once. */
   #isWoken = false;
@@ -138,6 +141,7 @@ export class TerminalConnection {
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#retryTimer);
+    clearTimeout(this.#ackTimer);
     this.#link?.stop();
     this.#link = null;
     this.#listeners.clear();
@@ -248,7 +252,8 @@ export class TerminalConnection {
       const arrivedAt = performance.now();
       const isTaken = this.#feed.output(frame.position, frame.data, (position) => {
         this.#meter.drawn(performance.now() - arrivedAt);
-        if (position - this.#ackedPosition >= ACK_BYTES || this.#feed.pendingBytes === 0) this.#ack(link, position);
+        if (position - this.#ackedPosition >= ACK_BYTES) this.#ack(link, position);
+        else if (this.#feed.pendingBytes === 0) this.#ackSoon(link, position);
       });
       if (!isTaken) this.#startOver(link, 'Output is missing.');
       else if (this.#feed.pendingBytes > PENDING_BYTES_MAX) this.#startOver(link, 'The server sent too much.');
@@ -315,8 +320,18 @@ export class TerminalConnection {
   #ack(link: Link, position: number): void {
     // What an earlier link brought needs no ACK on this one, and may be of another epoch.
     if (this.#link !== link) return;
+    clearTimeout(this.#ackTimer);
+    this.#ackTimer = undefined;
     this.#ackedPosition = position;
+    this.#ackedAt = performance.now();
     link.send(encodeAck(position));
+  }
+
+  /** ACKs at once after a pause, and else what is parsed at its end: an ACK for each line costs every process on the way. */
+  #ackSoon(link: Link, position: number): void {
+    const waitMs = this.#ackedAt + ACK_PAUSE_MS - performance.now();
+    if (waitMs <= 0) this.#ack(link, position);
+    else this.#ackTimer ??= setTimeout(() => this.#ack(link, this.#feed.parsed ?? this.#ackedPosition), waitMs);
   }
 
   #sendInput(): void {
@@ -347,6 +362,8 @@ export class TerminalConnection {
 
   #lost(link: Link, failure: Failure): void {
     this.#link = null;
+    clearTimeout(this.#ackTimer);
+    this.#ackTimer = undefined;
     if (link.attachedAt !== null) {
       const now = performance.now();
       this.#brokenAt = this.#unansweredAt ?? now;
