@@ -1,12 +1,18 @@
 /** The viewers of one session, and which of them drives: sets the size and answers for colours. */
-import type { Event } from '@/lib/protocol/wire';
+import { type Event, encodeEvent } from '@/lib/protocol/wire';
 import type { Viewer } from './viewer';
+
+/** Between two lists of the viewers (ms for each of them): every one gets a list as long as they are many. */
+const TELL_MS = 20;
+const TELL_MAX_MS = 2_000;
 
 export class Audience {
   readonly #viewers = new Set<Viewer>();
   readonly #onDriver: (driver: Viewer) => void;
   #driver: Viewer | null = null;
   #typedCount = 0;
+  #toldAt = Number.NEGATIVE_INFINITY;
+  #tellTimer: NodeJS.Timeout | undefined;
 
   /** @param onDriver called when another viewer drives, or the same in a new connection */
   constructor(onDriver: (driver: Viewer) => void) {
@@ -36,7 +42,8 @@ export class Audience {
   }
 
   send(event: Event): void {
-    for (const viewer of this.#viewers) viewer.send(event);
+    const frame = encodeEvent(event);
+    for (const { sink } of this.#viewers) sink.send(frame);
   }
 
   /** Adds a viewer; an older connection of the same client gives up its place to it. */
@@ -78,15 +85,26 @@ export class Audience {
     this.#driver = null;
   }
 
-  /** Tells everyone who is here. */
+  /** Tells everyone who is here: at once, or when many come and go together, soon for all of them. */
   tell(): void {
-    const list = [...this.#viewers].map(({ facts }) => facts);
-    this.send({ event: 'viewers', count: list.length, driver: this.#driver?.name ?? null, list });
+    if (this.#tellTimer !== undefined) return;
+    const pauseMs = Math.min(this.#viewers.size * TELL_MS, TELL_MAX_MS);
+    const waitMs = this.#toldAt + pauseMs - performance.now();
+    if (waitMs <= 0) this.#tellNow();
+    else this.#tellTimer = setTimeout(() => this.#tellNow(), waitMs);
   }
 
   clear(): void {
+    clearTimeout(this.#tellTimer);
     this.#viewers.clear();
     this.#driver = null;
+  }
+
+  #tellNow(): void {
+    this.#tellTimer = undefined;
+    this.#toldAt = performance.now();
+    const list = [...this.#viewers].map(({ facts }) => facts);
+    this.send({ event: 'viewers', count: list.length, driver: this.#driver?.name ?? null, list });
   }
 
   #drive(viewer: Viewer): void {
