@@ -173,6 +173,8 @@ export class FaultClient {
 
   /** A WebSocket class that shows us INPUT frames and events on their way. */
   #tapped(host: string) {
+    // One of very many is not asked what it has heard.
+    const hasEars = this.#line !== null;
     const onSend = (frame: Uint8Array) => {
       if (frame[0] !== FRAME.input) return;
       const decoded = decodeHostFrame(frame.slice());
@@ -187,7 +189,7 @@ export class FaultClient {
       constructor(url: string, protocols: string[]) {
         // Through a line the port is another one, and the gateway answers to its own only.
         super(url, protocols, { headers: { Host: host }, perMessageDeflate: false });
-        this.on('message', onMessage);
+        if (hasEars) this.on('message', onMessage);
       }
 
       override send(data: Uint8Array): void {

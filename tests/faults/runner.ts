@@ -4,6 +4,7 @@ import { type Alone, Chance, type FaultCase, type Scene } from './case';
 import { Ledger } from './ledger';
 import { Load, type LoadPlan } from './load';
 import { Stack, type StackPlan } from './stack';
+import { Summary } from './summary';
 
 const CASE_DEADLINE_MS = 180_000;
 /** Before each fault the load runs undisturbed for a time up to this (ms). */
@@ -55,7 +56,7 @@ function within<T>(deadlineMs: number, work: Promise<T>): Promise<T> {
 export class Runner {
   readonly counts = { passed: 0, failed: 0, skipped: 0 };
   readonly #options: RunOptions;
-  readonly #remarks: string[] = [];
+  readonly #summary = new Summary();
   /** What the running case has to undo, the last one first. */
   readonly #undo: (() => unknown)[] = [];
   #shared: Stage | null = null;
@@ -69,16 +70,19 @@ export class Runner {
       const obstacle = each.obstacle?.() ?? null;
       if (obstacle === null) return true;
       this.counts.skipped += 1;
-      this.#remark(`${each.id} skipped: ${obstacle}`);
+      this.#summary.skipped(each, obstacle);
+      this.#options.say(`${each.id} skipped: ${obstacle}`);
       return false;
     });
     for (const seed of this.#options.seeds) {
       const open = able.filter(({ id }) => !this.#options.finished.has(`${id} ${seed}`));
       this.counts.passed += able.length - open.length;
+      for (const each of able) if (!open.includes(each)) this.#summary.passedEarlier(each, 1);
       for (const each of open) await this.#one(each, seed);
       await this.#closeShared();
     }
-    for (const line of this.#remarks) this.#options.say(line);
+    if (cases.length > 0) this.#options.say('');
+    for (const line of this.#summary.lines()) this.#options.say(line);
   }
 
   /** Undoes what the running case has done to the machine. */
@@ -99,6 +103,7 @@ export class Runner {
       say: (line) => say(`  ${line}`),
       onEnd: (step) => this.#undo.push(step),
     };
+    const elapsed = () => (performance.now() - startedAt) / 1000;
     let stage: Stage | null = null;
     try {
       if (each.stage !== 'alone') stage = await this.#stageOf(each, chance);
@@ -107,9 +112,10 @@ export class Runner {
       this.counts.passed += 1;
       finished.add(`${each.id} ${seed}`);
       onPassed();
-      say(`  passed in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
+      this.#summary.add(each, { seed, seconds: elapsed() });
+      say(`  passed in ${elapsed().toFixed(1)} s`);
     } catch (error) {
-      await this.#failed(each, seed, stage, error);
+      await this.#failed(each, { seed, seconds: elapsed() }, stage, error);
     }
   }
 
@@ -128,13 +134,20 @@ export class Runner {
     if (each.stage === 'shared') await stage.load.renew();
   }
 
-  async #failed(each: FaultCase, seed: number, stage: Stage | null, error: unknown): Promise<void> {
+  async #failed(
+    each: FaultCase,
+    { seed, seconds }: { seed: number; seconds: number },
+    stage: Stage | null,
+    error: unknown,
+  ): Promise<void> {
     const { say, isQuick } = this.#options;
     this.counts.failed += 1;
     say(`  FAILED: ${error instanceof Error ? (error.stack ?? error.message) : error}`);
     if (stage) say(`  logs: ${stage.stack.keepLogs(`${each.id}-${seed}`)}`);
     const repeat = `npm run test:faults -- --case ${each.id} --seed ${seed}${isQuick ? ' --quick' : ''}`;
-    this.#remark(`${each.id} failed with seed ${seed}; repeat it with: ${repeat}`);
+    const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+    this.#summary.add(each, { seed, seconds, failure: { reason, repeat } });
+    say(`  repeat it with: ${repeat}`);
     await this.undo();
     // What a failure leaves behind is no ground for the next case.
     if (stage && each.stage === 'own') await closeStage(stage);
@@ -151,10 +164,5 @@ export class Runner {
     const stage = this.#shared;
     this.#shared = null;
     if (stage) await closeStage(stage);
-  }
-
-  #remark(line: string): void {
-    this.#remarks.push(line);
-    this.#options.say(`  ${line}`);
   }
 }
