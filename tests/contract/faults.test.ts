@@ -110,7 +110,8 @@ describe('the runner', () => {
       ...progress,
       isQuick: false,
       slack: 1,
-      load: {},
+      isLong: false,
+      shared: { engine: { plan: {}, load: {} }, stores: { plan: {}, load: {} } },
       say: (line) => said.push(line),
       onPassed: progress.save,
     });

@@ -5,7 +5,7 @@ import type { Load, LoadPlan } from './load';
 import type { Stack, StackPlan } from './stack';
 
 /** Groups of cases; each case belongs to one. */
-export const GROUPS = ['engine'] as const;
+export const GROUPS = ['engine', 'stores'] as const;
 export type Group = (typeof GROUPS)[number];
 
 /** Chance that repeats: the same seed gives the same choices in the same order. */
@@ -43,6 +43,8 @@ export type Alone = {
   chance: Chance;
   /** The short run, which is part of `npm test`. */
   isQuick: boolean;
+  /** The run of a night: as many rounds and as much time as the fault list says. */
+  isLong: boolean;
   /** A figure that depends on the machine's speed is multiplied by this before it is asserted. */
   slack: number;
   /** One line in the report, mostly a figure. */

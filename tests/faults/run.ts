@@ -1,7 +1,7 @@
 /**
  * `npm run test:faults`: breaks a running Holdfast in every named way and checks the ledger after each. Options:
- * `--group engine`, `--case C01` (several, or with commas), `--seeds 3`, `--seed 4711` (one seed, to repeat a failure), `--quick`,
- * `--slack 3` (figures that depend on the machine may be so much worse), `--resume file` (what has passed is kept there, and not
+ * `--group engine` or `stores`, `--case C01` (several, or with commas), `--seeds 3`, `--seed 4711` (one seed, to repeat a failure), `--quick`,
+ * `--long` (faults last as long as the fault list says: an hour and more), `--slack 3` (figures that depend on the machine may be so much worse), `--resume file` (what has passed is kept there, and not
  * run again), `--report file` (JSON: passed, failed, skipped). The last line is `N passed, N failed`.
  */
 import { randomInt } from 'node:crypto';
@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type FaultCase, GROUPS } from './case';
 import { CASES } from './cases/all';
+import { SMALL_LOAD } from './cases/stores';
 import type { LoadPlan } from './load';
 import { readProgress } from './progress';
 import { Runner } from './runner';
@@ -22,6 +23,7 @@ const SEED_END = 2 ** 31;
 const QUICK_SLACK = 5;
 const FULL_LOAD: LoadPlan = { writers: 5, typists: 5, idle: 5, screens: 3, builds: 2 };
 const QUICK_LOAD: LoadPlan = { writers: 4, typists: 3, idle: 2, screens: 2, builds: 1 };
+const STORES = { services: { postgres: {}, redis: {}, isOverLine: true } } as const;
 const STOP_DEADLINE_MS = 60_000;
 
 const { values: given } = parseArgs({
@@ -34,6 +36,7 @@ const { values: given } = parseArgs({
     resume: { type: 'string' },
     report: { type: 'string' },
     quick: { type: 'boolean', default: false },
+    long: { type: 'boolean', default: false },
   },
 });
 
@@ -73,7 +76,11 @@ const runner = new Runner({
   finished: progress.finished,
   isQuick: given.quick,
   slack: whole('slack', given.quick ? QUICK_SLACK : 1),
-  load: given.quick ? QUICK_LOAD : FULL_LOAD,
+  isLong: given.long,
+  shared: {
+    engine: { plan: {}, load: given.quick ? QUICK_LOAD : FULL_LOAD },
+    stores: { plan: STORES, load: SMALL_LOAD },
+  },
   say: (line) => console.log(line),
   onPassed: progress.save,
 });

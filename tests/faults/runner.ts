@@ -1,6 +1,6 @@
 /** Runs fault cases one after the other: a seed for each, a stage where they need one, and what became of them. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Alone, Chance, type FaultCase, type Scene } from './case';
+import { type Alone, Chance, type FaultCase, type Group, type Scene } from './case';
 import { Ledger } from './ledger';
 import { Load, type LoadPlan } from './load';
 import { Stack, type StackPlan } from './stack';
@@ -16,9 +16,10 @@ export type RunOptions = {
   /** Pairs of case and seed, `C01 4711`, that passed in an earlier run; the new ones are added. */
   finished: Set<string>;
   isQuick: boolean;
+  isLong: boolean;
   slack: number;
-  /** Of the stack that cases share. */
-  load: LoadPlan;
+  /** Of the stack that the cases of a group share. */
+  shared: Readonly<Record<Group, { plan: StackPlan; load: LoadPlan }>>;
   say(line: string): void;
   /** Called after each case that passed. */
   onPassed(): void;
@@ -60,6 +61,7 @@ export class Runner {
   /** What the running case has to undo, the last one first. */
   readonly #undo: (() => unknown)[] = [];
   #shared: Stage | null = null;
+  #sharedBy: Group | null = null;
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -91,14 +93,15 @@ export class Runner {
   }
 
   async #one(each: FaultCase, seed: number): Promise<void> {
-    const { say, isQuick, slack, finished, onPassed } = this.#options;
+    const { say, isQuick, isLong, slack, finished, onPassed } = this.#options;
     const startedAt = performance.now();
     say(`${each.id} ${each.title} (seed ${seed})`);
     // Each case has its own numbers, so that it repeats alone as it ran among the others.
-    const chance = new Chance(seed ^ Math.imul(Number(each.id.slice(1)), 0x9e3779b1));
+    const chance = new Chance(seed ^ Math.imul(Number.parseInt(each.id.slice(1), 10), 0x9e3779b1));
     const alone: Alone = {
       chance,
       isQuick,
+      isLong,
       slack,
       say: (line) => say(`  ${line}`),
       onEnd: (step) => this.#undo.push(step),
@@ -156,7 +159,10 @@ export class Runner {
 
   async #stageOf(each: Exclude<FaultCase, { stage: 'alone' }>, chance: Chance): Promise<Stage> {
     if (each.stage === 'own') return openStage(each.plan, each.load, chance);
-    this.#shared ??= await openStage({}, this.#options.load, chance);
+    if (this.#sharedBy !== each.group) await this.#closeShared();
+    const { plan, load } = this.#options.shared[each.group];
+    this.#sharedBy = each.group;
+    this.#shared ??= await openStage(plan, load, chance);
     return this.#shared;
   }
 

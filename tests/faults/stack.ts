@@ -21,6 +21,7 @@ import { type Mode, TICKET_PREFIX } from '@/lib/protocol/wire';
 import { App } from '@/tests/harness/app';
 import { findProcesses, isRunning, signal, until } from '@/tests/harness/processes';
 import type { FaultClient } from './client';
+import { Services, type ServicesPlan } from './services';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 /** No REST call may take longer (ms). */
@@ -32,6 +33,7 @@ const HEALTHY_MS = 30_000;
 /** What a stack is started with. */
 export type StackPlan = {
   settings?: Record<string, string>;
+  services?: ServicesPlan;
   /** Words before the launcher's command line, `unshare -m …` for example. */
   wrap?: readonly string[];
   /** Run when the directories exist and nothing is started yet; what it gives is run at the end. */
@@ -46,32 +48,35 @@ export class Stack {
   readonly clients = new Set<FaultClient>();
   /** Every ticket that was handed out: none may be in a log. */
   readonly tickets = new Set<string>();
+  readonly services: Services;
   readonly #undo: () => unknown;
   #isStopped = false;
   /** The gateway was killed and its successor may not count as healthy yet. */
   #isGatewayYoung = false;
 
-  private constructor(app: App, undo: () => unknown) {
+  private constructor(app: App, services: Services, undo: () => unknown) {
     this.app = app;
+    this.services = services;
     this.#undo = undo;
   }
 
-  static async start({ settings = {}, wrap = [], prepare }: StackPlan): Promise<Stack> {
-    const defaults = { HOLDFAST_LOG_LEVEL: 'debug', MAX_SESSIONS_PER_BACKEND: '5' };
+  static async start({ settings = {}, services: wanted = {}, wrap = [], prepare }: StackPlan): Promise<Stack> {
+    const services = await Services.start(wanted);
+    const defaults = { HOLDFAST_STORE: wanted.postgres || wanted.redis ? 'auto' : 'memory', ...services.settings };
     let stack: Stack | undefined;
     try {
       await App.start(
-        { ...defaults, ...settings },
+        { HOLDFAST_LOG_LEVEL: 'debug', MAX_SESSIONS_PER_BACKEND: '5', ...defaults, ...settings },
         {
           wrap,
           prepare: (app) => {
-            stack = new Stack(app, prepare?.(app) ?? (() => undefined));
+            stack = new Stack(app, services, prepare?.(app) ?? (() => undefined));
             running.add(stack);
           },
         },
       );
     } catch (error) {
-      await stack?.stop();
+      await (stack ?? services).stop();
       throw error;
     }
     if (!stack) throw new Error('the product was started without its preparation');
@@ -105,6 +110,7 @@ export class Stack {
       await until('everything has ended', () => !leftovers().some(isRunning), 5_000).catch(() => undefined);
       this.#undo();
       this.app.remove();
+      await this.services.stop();
     }
   }
 

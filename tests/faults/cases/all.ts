@@ -1,10 +1,13 @@
-/** Every fault case, in the order in which they run. */
+/** Every fault case, group by group, in the order in which they run. */
 import type { FaultCase } from '../case';
+import { cacheCases } from './cache';
+import { databaseCases } from './database';
 import { floodCases } from './flood';
 import { gatewayCases } from './gateway';
 import { hostCases } from './hosts';
 import { memoryCases } from './memory';
 import { networkCases } from './network';
+import { outboxCases } from './outbox';
 import { outsideCases } from './outside';
 import { resourceCases } from './resources';
 import { storageCases } from './storage';
@@ -18,4 +21,7 @@ export const CASES: readonly FaultCase[] = [
   ...floodCases,
   ...storageCases,
   ...memoryCases,
-].toSorted((a, b) => a.id.localeCompare(b.id));
+  ...databaseCases,
+  ...cacheCases,
+  ...outboxCases,
+].toSorted((a, b) => a.group.localeCompare(b.group) || a.id.localeCompare(b.id));
