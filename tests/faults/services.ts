@@ -1,12 +1,12 @@
 /** The database and the Redis of a stack, throw-away servers that a case may break. */
-import postgres from 'postgres';
-import { PostgresServer } from '@/tests/harness/postgres';
+import { z } from 'zod';
+import { type PostgresOptions, TestPostgres } from '@/tests/harness/postgres';
 import { RedisServer } from '@/tests/harness/redis';
 import { Line } from './proxy';
 
 /** What a stack needs beside itself. */
 export type ServicesPlan = {
-  postgres?: { maxConnections?: number; tmpfsMegabytes?: number };
+  postgres?: PostgresOptions;
   redis?: { maxmemory?: string; password?: string };
   /** The database is reached over a line that can be slow or silent. */
   isOverLine?: true;
@@ -14,23 +14,24 @@ export type ServicesPlan = {
   isAwayAtStart?: true;
 };
 
+const rowSchema = z.object({ id: z.string(), name: z.string(), rev: z.number(), deleted: z.boolean() });
 /** One row of the table of projects. */
 type Row = { name: string; rev: number; isDeleted: boolean };
 
 /** Those that are there. `stop` ends them. */
 export class Services {
-  readonly #postgres: PostgresServer | null;
+  readonly #postgres: TestPostgres | null;
   readonly #redis: RedisServer | null;
   readonly #line: Line | null;
 
-  private constructor(database: PostgresServer | null, redis: RedisServer | null, line: Line | null) {
+  private constructor(database: TestPostgres | null, redis: RedisServer | null, line: Line | null) {
     this.#postgres = database;
     this.#redis = redis;
     this.#line = line;
   }
 
   static async start({ postgres: wanted, redis, isOverLine, isAwayAtStart }: ServicesPlan): Promise<Services> {
-    const database = wanted ? await PostgresServer.start(wanted) : null;
+    const database = wanted ? await TestPostgres.start(wanted) : null;
     const cache = redis ? await RedisServer.start(redis) : null;
     const line = database && isOverLine ? await Line.open(() => database.port) : null;
     const services = new Services(database, cache, line);
@@ -41,7 +42,7 @@ export class Services {
     return services;
   }
 
-  get postgres(): PostgresServer {
+  get postgres(): TestPostgres {
     if (!this.#postgres) throw new Error('this stack has no database');
     return this.#postgres;
   }
@@ -58,7 +59,7 @@ export class Services {
 
   /** The settings that lead to them. */
   get settings(): Record<string, string> {
-    const url = this.#postgres && new URL(this.#postgres.url);
+    const url = this.#postgres && new URL(this.#postgres.url());
     if (url && this.#line) url.port = String(this.#line.port);
     return { ...(url && { DATABASE_URL: url.href }), ...(this.#redis && { REDIS_URL: this.#redis.url }) };
   }
@@ -66,19 +67,14 @@ export class Services {
   /** The projects that the database holds, by id; null without a database. */
   async rows(): Promise<Map<string, Row> | null> {
     if (!this.#postgres) return null;
-    const sql = postgres(this.#postgres.url, { max: 1, onnotice: () => undefined });
-    try {
-      const rows = await sql<{ id: string; name: string; rev: number; deleted: boolean }[]>`
-        select id, name, rev, deleted_at is not null as deleted from projects`;
-      return new Map(rows.map(({ id, name, rev, deleted }) => [id, { name, rev, isDeleted: deleted }]));
-    } finally {
-      await sql.end({ timeout: 1 });
-    }
+    const rows = await this.#postgres.query('select id, name, rev, deleted_at is not null as deleted from projects');
+    const known = z.array(rowSchema).parse(rows);
+    return new Map(known.map(({ id, name, rev, deleted }) => [id, { name, rev, isDeleted: deleted }]));
   }
 
   async stop(): Promise<void> {
     this.#line?.close();
     await this.#redis?.stop();
-    await this.#postgres?.remove();
+    await this.#postgres?.dispose();
   }
 }

@@ -30,7 +30,7 @@ async function undergo(scene: Scene, records: Records, fault: () => Promise<unkn
 
 /** Runs statements as the owner of the database. */
 async function withSql<T>({ stack }: Scene, run: (sql: postgres.Sql) => Promise<T>): Promise<T> {
-  const sql = postgres(stack.services.postgres.url, { max: 1, onnotice: () => undefined });
+  const sql = postgres(stack.services.postgres.url(), { max: 1, onnotice: () => undefined });
   try {
     return await run(sql);
   } finally {
@@ -59,7 +59,7 @@ export const databaseCases: FaultCase[] = [
       check(p95 <= CREATE_P95_MS * slack, `the p95 without a database is ${Math.round(p95)} ms`);
       const { durability } = await stack.terminal(scene.load.members[0]?.id ?? '');
       check(durability === 'outbox', `a terminal is ${durability} without a database`);
-      await stack.services.postgres.restart();
+      await stack.services.postgres.start();
       await balanced(scene, records);
     },
   },
@@ -81,7 +81,7 @@ export const databaseCases: FaultCase[] = [
       await sleep(chance.between(20, 200));
       await stack.services.postgres.kill();
       await creating;
-      await stack.services.postgres.restart();
+      await stack.services.postgres.start();
       await withSql(scene, async (sql) => {
         await sql`drop trigger if exists slow_insert on projects`;
         await sql`drop function if exists slow_insert`;
@@ -128,12 +128,12 @@ export const databaseCases: FaultCase[] = [
       const before = new Records(stack, chance);
       await before.perform({ creates: 20, renames: 5, deletes: 5 });
       await stack.services.postgres.stop();
-      scene.onEnd(() => stack.services.postgres.restart());
+      scene.onEnd(() => stack.services.postgres.start());
       const stoppedAt = performance.now();
       const records = new Records(stack, chance);
       await records.perform({ creates: 200, renames: 50, deletes: 30 });
       await sleep(Math.max(0, (isLong ? 600_000 : 6_000) - (performance.now() - stoppedAt)));
-      await stack.services.postgres.restart();
+      await stack.services.postgres.start();
       await balanced(scene, records);
       await balanced(scene, before);
     },
@@ -159,7 +159,7 @@ export const databaseCases: FaultCase[] = [
       ledger.webIsBack();
       const records2 = new Records(stack, chance);
       await records2.perform({ creates: 5, renames: 1, deletes: 1 });
-      await stack.services.postgres.restart();
+      await stack.services.postgres.start();
       await until('the outbox is empty', () => isHealed(stack), 30_000 * slack);
       await balanced(scene, records);
       await balanced(scene, records2);
@@ -206,7 +206,7 @@ export const databaseCases: FaultCase[] = [
       scene.onEnd(free);
       const takeAll = async () => {
         for (let isFull = false; !isFull; ) {
-          const sql = postgres(stack.services.postgres.url, { max: 1, idle_timeout: 0, onnotice: () => undefined });
+          const sql = postgres(stack.services.postgres.url(), { max: 1, idle_timeout: 0, onnotice: () => undefined });
           try {
             await sql`select pg_terminate_backend(pid) from pg_stat_activity
               where backend_type = 'client backend' and application_name <> 'other' and pid <> pg_backend_pid()`;
@@ -243,17 +243,12 @@ export const databaseCases: FaultCase[] = [
     async run(scene) {
       const { stack, chance } = scene;
       const records = new Records(stack, chance);
-      const setReadOnly = (isReadOnly: boolean) =>
-        withSql(scene, async (sql) => {
-          await sql.unsafe('set default_transaction_read_only = off');
-          await sql.unsafe(`alter system set default_transaction_read_only = ${isReadOnly ? 'on' : 'off'}`);
-          await sql`select pg_reload_conf()`;
-        });
-      scene.onEnd(() => setReadOnly(false));
+      const { postgres: database } = stack.services;
+      scene.onEnd(() => database.setReadOnly(false));
       await records.perform({ creates: 5, renames: 2, deletes: 1 });
-      await setReadOnly(true);
+      await database.setReadOnly(true);
       await records.perform({ creates: 20, renames: 5, deletes: 3 });
-      await setReadOnly(false);
+      await database.setReadOnly(false);
       await balanced(scene, records);
     },
   },

@@ -50,7 +50,7 @@ export const outboxCases: FaultCase[] = [
         if (kill % 3 === 1) await stack.services.postgres.kill();
         await sleep(chance.between(10, 400));
         signal(stack.webPid, 'SIGKILL');
-        if (kill % 3 === 1) await stack.services.postgres.restart();
+        if (kill % 3 === 1) await stack.services.postgres.start();
         const isBack = async () => (await stack.rest('GET', '/api/health').catch(() => null))?.status === 200;
         await until('web is back', isBack, 30_000 * slack);
       }
@@ -74,7 +74,7 @@ export const outboxCases: FaultCase[] = [
       const records = new Records(stack, chance);
       await records.perform({ creates: 5, renames: 1, deletes: 1 });
       await stack.services.postgres.stop();
-      scene.onEnd(() => stack.services.postgres.restart());
+      scene.onEnd(() => stack.services.postgres.start());
       await records.perform({ creates: 5, renames: 1, deletes: 1 });
       const filler = join(stack.app.dataDir, 'filler');
       scene.onEnd(() => rmSync(filler, { force: true }));
@@ -95,7 +95,7 @@ export const outboxCases: FaultCase[] = [
       rmSync(filler);
       await until('web can write again', async () => !(await degradedParts(stack)).includes('store'), 15_000 * slack);
       await records.perform({ creates: 3, renames: 0, deletes: 0 });
-      await stack.services.postgres.restart();
+      await stack.services.postgres.start();
       await balanced(scene, full);
       check((await records.faults()).length === 0, 'what was acknowledged before is not there');
     },
@@ -123,7 +123,7 @@ export const outboxCases: FaultCase[] = [
       writeFileSync(file, bytes);
       await stack.app.launch();
       ledger.webIsBack();
-      await stack.services.postgres.restart();
+      await stack.services.postgres.start();
       await until('the outbox is empty', () => isHealed(stack), 30_000 * slack);
       const lost = (await records.faults()).filter((line) => line.includes('lost'));
       say(`${lost.length} of 40 were in the two damaged lines`);
