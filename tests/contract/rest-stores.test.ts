@@ -1,0 +1,102 @@
+/** The REST API over each composition of stores, with real servers behind it. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readyAnswerSchema, type StoreKind } from '@/lib/protocol/rest';
+import { TestPostgres } from '@/tests/harness/postgres';
+import { RedisServer } from '@/tests/harness/redis';
+import { Rest } from '@/tests/harness/rest';
+
+const WAIT = { timeout: 20_000, interval: 50 };
+
+let database: TestPostgres;
+let redis: RedisServer;
+beforeAll(async () => {
+  database = await TestPostgres.start();
+  redis = await RedisServer.start();
+}, 60_000);
+afterAll(async () => {
+  await redis?.stop();
+  await database?.dispose();
+});
+
+const KINDS: readonly StoreKind[] = ['postgres', 'redis', 'redis+postgres'];
+
+describe.each(KINDS)('%s', (kind) => {
+  let rest: Rest;
+  beforeAll(async () => {
+    redis.command('FLUSHALL');
+    rest = await Rest.start({
+      HOLDFAST_STORE: 'auto',
+      DATABASE_URL: kind === 'redis' ? '' : await database.schemaUrl(),
+      REDIS_URL: kind === 'postgres' ? '' : redis.url,
+    });
+    await expect.poll(ready, WAIT).toMatchObject({ status: 'ready' });
+  }, 60_000);
+  afterAll(() => rest?.stop());
+
+  async function ready() {
+    return readyAnswerSchema.parse((await rest.web.call('GET /api/ready')).json);
+  }
+
+  it('D70 ready names the kind of store, and what is acknowledged is stored', async () => {
+    expect(await ready()).toMatchObject({ status: 'ready', degraded: [], store: { kind } });
+    const opened = await rest.create(await rest.makeProject());
+    expect(opened.session.durability).toBe('stored');
+    await rest.clear();
+  });
+
+  it('D71 projects and tabs without a process are there after a restart of web, and deleted ones are not', async () => {
+    const empty = await rest.makeProject('Without a terminal');
+    const project = await rest.makeProject('With terminals');
+    const first = await rest.create(project, { tabName: 'first' });
+    const second = await rest.create(project, { tabName: 'second' });
+    const deleted = await rest.create(project, { tabName: 'deleted' });
+    const { rev } = await rest.read(second.session.id);
+    const line = `/api/terminal/${second.session.id}`;
+    expect((await rest.web.call(`PATCH ${line}`, { body: { tabName: 'renamed', position: -1, rev } })).status).toBe(
+      200,
+    );
+    await rest.web.call(`DELETE /api/terminal/${deleted.session.id}`);
+    rest.web.restart();
+    await expect.poll(ready, WAIT).toMatchObject({ status: 'ready' });
+    expect((await rest.projects()).map(({ name }) => name)).toEqual(['Without a terminal', 'With terminals']);
+    expect((await rest.tabs(project)).map(({ tabName }) => tabName)).toEqual(['renamed', 'first']);
+    expect(await rest.read(first.session.id)).toMatchObject({ status: 'active', pid: first.session.pid });
+    expect((await rest.web.call(`DELETE /api/terminal/${deleted.session.id}`)).status).toBe(200);
+    expect(await rest.refused(`GET /api/terminal/${deleted.session.id}`)).toMatchObject({ status: 404 });
+    expect(empty.rev).toBe(1);
+    await rest.clear();
+  });
+
+  it('R6 of 50 creates at once exactly 10 succeed', async () => {
+    const body = rest.creation(await rest.makeProject());
+    const create = () => rest.web.call('POST /api/terminal/create', { body });
+    const answers = await Promise.all(Array.from({ length: 50 }, create));
+    const statuses = answers.map(({ status }) => status);
+    expect(statuses.filter((status) => status === 201)).toHaveLength(10);
+    expect(statuses.filter((status) => status === 409)).toHaveLength(40);
+    await rest.clear();
+  });
+
+  it('R7 of many changes with the same rev one is made', async () => {
+    const project = await rest.makeProject();
+    const change = (name: string) =>
+      rest.web.call(`PATCH /api/workspace/projects/${project.id}`, { body: { name, rev: project.rev } });
+    const statuses = (await Promise.all(['a', 'b', 'c', 'd'].map(change))).map(({ status }) => status);
+    expect(statuses.sort()).toEqual([200, 409, 409, 409]);
+    expect((await rest.projects())[0]).toMatchObject({ rev: 2 });
+    await rest.clear();
+  });
+
+  it('R13 a lost session keeps its last lines and restarts with the next epoch', async () => {
+    const opened = await rest.create(await rest.makeProject());
+    await rest.run(opened, 'echo kept-$((2*3)); exit 3', 'kept-6');
+    const { id } = opened.session;
+    await expect.poll(async () => (await rest.read(id)).status, WAIT).toBe('ended');
+    const { rev, output } = await rest.read(id);
+    expect(output.join('\n')).toContain('kept-6');
+    const again = await rest.web.call(`POST /api/terminal/${id}/restart`, { body: { rev } });
+    expect(again.status).toBe(201);
+    expect(await rest.read(id)).toMatchObject({ epoch: 2, status: 'active' });
+    await rest.clear();
+  });
+});
