@@ -21,6 +21,9 @@ type Call = { what: string; status: number; endedAt: number; ms: number };
 /** How many of each kind are to be done; without numbers the work goes on until it is stopped. */
 export type Amount = { creates: number; renames: number; deletes: number };
 
+/** Of all books: two of one stack name no directory twice. */
+let count = 0;
+
 /** The books of one stack: projects, which need no process. */
 export class Records {
   readonly calls: Call[] = [];
@@ -30,7 +33,6 @@ export class Records {
   readonly #faults: string[] = [];
   #working: Promise<void>[] = [];
   #isStopped = false;
-  #count = 0;
 
   constructor(stack: Stack, chance: Chance) {
     this.#stack = stack;
@@ -125,8 +127,8 @@ export class Records {
   }
 
   async #create(own: Entry[]): Promise<void> {
-    this.#count += 1;
-    const name = `record-${this.#count}`;
+    count += 1;
+    const name = `record-${count}`;
     const path = join(this.#stack.app.home, 'records', name);
     mkdirSync(path, { recursive: true });
     const answer = await this.#call('create', 'POST', '/api/workspace/projects', { name, path });
