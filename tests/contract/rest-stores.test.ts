@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readyAnswerSchema, type StoreKind } from '@/lib/protocol/rest';
 import { TestPostgres } from '@/tests/harness/postgres';
+import { until } from '@/tests/harness/processes';
 import { RedisServer } from '@/tests/harness/redis';
 import { Rest } from '@/tests/harness/rest';
 
@@ -29,7 +30,7 @@ describe.each(KINDS)('%s', (kind) => {
       DATABASE_URL: kind === 'redis' ? '' : await database.schemaUrl(),
       REDIS_URL: kind === 'postgres' ? '' : redis.url,
     });
-    await expect.poll(ready, WAIT).toMatchObject({ status: 'ready' });
+    await until('web is ready', async () => (await ready()).status === 'ready');
   }, 60_000);
   afterAll(() => rest?.stop());
 
