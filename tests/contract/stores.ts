@@ -120,6 +120,13 @@ export function projectStoreContract(open: () => Promise<ProjectStore>): void {
     expect(await codeOf(store.insert(projectRecord({ owner: 'bob' }), { ...FREE, max: 1 }))).toBe('none');
   });
 
+  it('keeps any number for an owner when that is what the maximum says', async () => {
+    const store = await open();
+    const rule = { isPathUnique: false, max: Number.POSITIVE_INFINITY };
+    expect(await codeOf(store.insert(projectRecord(), rule))).toBe('none');
+    expect(await codeOf(store.insert(projectRecord(), rule))).toBe('none');
+  });
+
   it('lists by owner, page by page, in the order of ids', async () => {
     const store = await open();
     const own = Array.from({ length: 5 }, () => projectRecord());

@@ -250,8 +250,9 @@ export class RedisTable<R extends Row, T extends Grave> {
   }
 }
 
+/** JSON has no infinity. */
 function boundsJson(bounds: readonly Bound[]): string {
-  return JSON.stringify(bounds.map(({ index, max }) => [index, max]));
+  return JSON.stringify(bounds.map(({ index, max }) => [index, Math.min(max, Number.MAX_SAFE_INTEGER)]));
 }
 
 function refusalOf(bounds: readonly Bound[], position: number): Error {
