@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { projectRecord, projectStoreContract, sessionRecord, sessionStoreContract } from '@/tests/contract/stores';
 import { HAS_POSTGRES, TestPostgres } from '@/tests/harness/postgres';
-import { until } from '@/tests/harness/processes';
+import { freePort, until } from '@/tests/harness/processes';
 import { migrate } from './migrate';
 import { PostgresDriver, TOMBSTONE_KEPT_MS } from './postgres';
 
@@ -145,6 +145,11 @@ describe.skipIf(!HAS_POSTGRES)('Postgres', () => {
     await driver.ping();
     const rows = await server.query("select client_addr from pg_stat_activity where application_name = 'holdfast'");
     expect(rows).toContainEqual({ client_addr: null });
+  });
+
+  it('D5 an address with several hosts is understood', async () => {
+    const driver = connect(`postgres://app:secret@127.0.0.1:${await freePort()},127.0.0.1:${server.port}/postgres`);
+    await driver.ping();
   });
 
   it('D6 calls on a server that is stopped end at a reset, leave no socket behind, and work again when it goes on', async () => {
