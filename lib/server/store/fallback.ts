@@ -1,6 +1,7 @@
 /** Stores whose primary may be away: a mirror in memory answers in its place, and an outbox keeps what it has to take over. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@/lib/log';
+import { AppError } from '@/lib/protocol/errors';
 import type { StoreKind } from '@/lib/protocol/rest';
 import { FallbackTable, type Ground } from './fallback-table';
 import { type Attempt, Guard, Unavailable } from './guard';
@@ -79,6 +80,7 @@ export class Fallback implements Stores {
   #note: string | null = null;
   #tidying: NodeJS.Timeout | null = null;
   #isComplete = false;
+  #isClosed = false;
 
   constructor(options: FallbackOptions) {
     const { primary, log, part, deadlineMs, connectMs, outboxFile, outboxBytesMax, onCall } = options;
@@ -143,8 +145,10 @@ export class Fallback implements Stores {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#guard.close();
     if (this.#tidying) clearInterval(this.#tidying);
+    await Promise.allSettled(this.#changing);
     await this.#outbox.close();
     await this.#options.primary.close();
   }
@@ -194,6 +198,8 @@ export class Fallback implements Stores {
   }
 
   async #away<A>(change: () => Promise<A>): Promise<A> {
+    // The next process would know nothing of it.
+    if (this.#isClosed) throw new AppError('no_capacity', 'Holdfast is stopping.');
     this.#takeOver();
     const changing = change();
     this.#changing.add(changing);
