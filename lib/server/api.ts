@@ -96,7 +96,7 @@ function answering(run: (call: Call, params: Params) => Promise<Reply | Response
     try {
       context = getContext();
       const call = { context, request, origin: checkSource(context, request.headers) };
-      const reply = await run(call, params);
+      const reply = await underWay(context, run(call, params));
       response = reply instanceof Response ? reply : Response.json(reply.json, reply);
     } catch (error) {
       if (!(error instanceof AppError)) {
@@ -114,6 +114,16 @@ function answering(run: (call: Call, params: Params) => Promise<Reply | Response
     if (context?.closing.aborted) response.headers.set('Connection', 'close');
     return response;
   };
+}
+
+/** What it works with stays open until it is answered. */
+async function underWay<T>({ requests }: Context, answer: Promise<T>): Promise<T> {
+  requests.add(answer);
+  try {
+    return await answer;
+  } finally {
+    requests.delete(answer);
+  }
 }
 
 function countRequest(

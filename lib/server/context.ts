@@ -37,6 +37,8 @@ export type Context = {
   /** Labels on their way to the hosts, by session id. */
   readonly labelling: Coalesced;
   readonly signOuts: SignOuts;
+  /** Requests that are being answered. */
+  readonly requests: Set<Promise<unknown>>;
   /** From which gateway the archive is taken over, the one from which it was, and when to try again if that failed. */
   readonly archive: {
     instanceId: string | null;
@@ -80,6 +82,7 @@ function createContext(config: Config): Context {
     recorded: new Set(),
     labelling: new Coalesced(),
     signOuts: new SignOuts(config.dataDir),
+    requests: new Set(),
     archive: { instanceId: null, adopted: Promise.resolve(), adoptedFrom: null, retryAt: 0 },
     secrets: {
       cookie: config.nextAuthSecret ?? loadSecret(config.dataDir, 'nextauth.secret'),
@@ -91,10 +94,8 @@ function createContext(config: Config): Context {
       stop.abort();
       events.close();
       metrics.close();
-      control.close();
       // Its calls have deadlines, and whoever closes does not wait for a database that is gone.
-      void stores.close();
-      void context.windows.close();
+      void closeBehindRequests(context);
       process.off('SIGTERM', context.close);
     },
   };
@@ -102,6 +103,13 @@ function createContext(config: Config): Context {
   process.once('SIGTERM', context.close);
   watchSidecar(context, controlSocket(config), stop.signal);
   return context;
+}
+
+/** Ends what requests need, when the last one is answered. */
+async function closeBehindRequests({ requests, control, stores, windows }: Context): Promise<void> {
+  while (requests.size > 0) await Promise.allSettled(requests);
+  control.close();
+  await Promise.all([stores.close(), windows.close()]);
 }
 
 function controlSocket(config: Config): string {

@@ -1,6 +1,9 @@
 /** The REST API over each composition of stores, with real servers behind it. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readyAnswerSchema, type StoreKind } from '@/lib/protocol/rest';
+import { getContext } from '@/lib/server/context';
 import { TestPostgres } from '@/tests/harness/postgres';
 import { until } from '@/tests/harness/processes';
 import { RedisServer } from '@/tests/harness/redis';
@@ -65,6 +68,19 @@ describe.each(KINDS)('%s', (kind) => {
     expect((await rest.web.call(`DELETE /api/terminal/${deleted.session.id}`)).status).toBe(200);
     expect(await rest.refused(`GET /api/terminal/${deleted.session.id}`)).toMatchObject({ status: 404 });
     expect(empty.rev).toBe(1);
+    await rest.clear();
+  });
+
+  it('D55 what is being answered when web is told to end is done, and kept', async () => {
+    const project = await rest.makeProject();
+    const body = rest.creation(project);
+    const creations = Array.from({ length: 5 }, () => rest.web.call('POST /api/terminal/create', { body }));
+    await until('they are under way', () => getContext().requests.size === 5);
+    rest.web.restart();
+    expect((await Promise.all(creations)).map(({ status }) => status)).toEqual([201, 201, 201, 201, 201]);
+    const lock = join(rest.web.config.dataDir, 'outbox.jsonl.lock');
+    await until('the store is closed', () => !existsSync(lock));
+    expect(await rest.tabs(project)).toHaveLength(5);
     await rest.clear();
   });
 
