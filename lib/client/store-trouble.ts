@@ -7,7 +7,7 @@ export type StoreTrouble = { word: string; text: string };
 const TROUBLES: Readonly<Record<string, StoreTrouble>> = {
   store: {
     word: 'Changes in memory only',
-    text: 'Changes to tabs and projects can be written nowhere right now: they are kept in memory and are lost if web is restarted before it works again. Terminals run on, and Holdfast keeps trying by itself.',
+    text: 'Changes to tabs and projects can be written nowhere: they are kept in memory, and are lost if web is restarted before they can. Terminals run on. What is wrong stands in the log of web or in the store that /api/ready names.',
   },
   db: {
     word: 'Database away',

@@ -65,6 +65,7 @@ function createContext(config: Config): Context {
   const metrics = new Metrics('web');
   const log = createLog('web', config.logLevel);
   const stores = openStores({ config, log, metrics });
+  events.setStoreDegraded(stores.status().degraded);
   stores.onChange(({ degraded }) => events.setStoreDegraded(degraded));
   const context: Context = {
     config,

@@ -117,3 +117,17 @@ describe.each(KINDS)('%s', (kind) => {
     await rest.clear();
   });
 });
+
+it('L37 records in memory that were to be in the embedded database are told as degraded, to browsers too', async () => {
+  const note = 'The embedded database cannot run, because of a test.';
+  const rest = await Rest.start({ HOLDFAST_STORE: 'auto', HOLDFAST_STORE_NOTE: note });
+  try {
+    const ready = readyAnswerSchema.parse((await rest.web.call('GET /api/ready')).json);
+    expect(ready).toMatchObject({ status: 'degraded', degraded: ['store'], store: { kind: 'memory', note } });
+    const events = await rest.web.fetch('GET /api/events');
+    const { value } = (await events.body?.getReader().read()) ?? {};
+    expect(new TextDecoder().decode(value)).toContain('"degraded":["store"]');
+  } finally {
+    await rest.stop();
+  }
+});

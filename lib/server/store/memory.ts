@@ -235,7 +235,14 @@ export function memoryStores(note: string | null = null): Stores {
   return {
     projects,
     sessions,
-    status: () => ({ kind: 'memory', note, degraded: [], isComplete: true, outbox: null, cache: null }),
+    status: () => ({
+      kind: 'memory',
+      note,
+      degraded: note === null ? [] : ['store'],
+      isComplete: true,
+      outbox: null,
+      cache: null,
+    }),
     onChange: () => () => undefined,
     close: async () => undefined,
   };
