@@ -35,9 +35,19 @@ function serverUrl(pattern: RegExp, example: string) {
   return z
     .string()
     .refine(
-      (url) => pattern.test(url) && URL.canParse(url.replace(/,[^/?]*/, '')),
+      (url) => pattern.test(url) && URL.canParse(url.replace(/,[^/?]*/, '')) && isDecodable(url),
       `must be an address like ${example}`,
     );
+}
+
+/** Whoever connects decodes user and password. */
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isAbsolute(path: string): boolean {
@@ -83,7 +93,7 @@ export const settingsSchema = z.object({
   DATABASE_URL: serverUrl(/^postgres(ql)?:\/\//, 'postgres://USER:PASSWORD@HOST:5432/NAME').optional(),
   DATABASE_ENABLED: flag.default(true),
   DATABASE_TIMEOUT: whole('a number of milliseconds', 4100, 100).default(4100),
-  REDIS_URL: serverUrl(/^rediss?:\/\//, 'redis://:PASSWORD@HOST:6379/0').optional(),
+  REDIS_URL: serverUrl(/^rediss?:\/\/[^/?#]*(\/\d*)?([?#]|$)/, 'redis://:PASSWORD@HOST:6379/0').optional(),
   REDIS_ENABLED: flag.default(true),
   REDIS_HOST: z
     .string()

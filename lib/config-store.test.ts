@@ -102,7 +102,10 @@ test.each<[string, Environment]>([
   ['SESSION_BACKEND', { SESSION_BACKEND: 'sqlite', HOLDFAST_STORE: 'memory' }],
   ['DATABASE_URL', { DATABASE_URL: 'mysql://app:geheim@db/holdfast' }],
   ['DATABASE_URL', { DATABASE_URL: 'postgres://app:geh eim@:x/holdfast' }],
+  ['DATABASE_URL', { DATABASE_URL: 'postgres://app:geheim%su@db/holdfast' }],
   ['REDIS_URL', { REDIS_URL: 'cache:geheim' }],
+  ['REDIS_URL', { REDIS_URL: 'redis://:geheim%su@cache:6379/0' }],
+  ['REDIS_URL', { REDIS_URL: 'redis://:geheim@cache:6379/first' }],
   ['REDIS_HOST', { REDIS_HOST: 'geheim@cache' }],
   ['DATABASE_TIMEOUT', { DATABASE_TIMEOUT: '5000' }],
 ])('L31 %s is refused in one line when it cannot be followed: %j', (name, env) => {
