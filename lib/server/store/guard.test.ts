@@ -84,6 +84,19 @@ it('D41 three failures in a row open the breaker, a probe every 2 s closes it, a
   expect(await read()).toBeNull();
 });
 
+it('D41 a later probe that fails counts like any failure, however long the first connection may take', async () => {
+  const { driver, guard, read } = await connected('well', { connectMs: 1_800 });
+  const before = driver.pings;
+  let probes = 0;
+  guard.onChange(() => {
+    probes ||= driver.pings - before;
+  });
+  driver.mood = 'away';
+  await expect(read()).rejects.toBeInstanceOf(Unavailable);
+  await vi.waitFor(() => expect(guard.isOpen).toBe(true));
+  expect(probes).toBe(2);
+});
+
 it('D41 half of at least five calls in 10 s open it as well', async () => {
   const { driver, guard } = await connected();
   const alternate = async (isGood: boolean) => {

@@ -82,6 +82,7 @@ export class Guard {
   /** Resolves when the first connection is there, or has failed. */
   readonly first: Promise<void>;
   #endFirst: () => void = () => undefined;
+  #isFirstOver = false;
   #isOpen = false;
   #isProbing = false;
   #failuresInRow = 0;
@@ -283,8 +284,9 @@ export class Guard {
       } catch (error) {
         // A missed deadline was counted where it was missed.
         if (!(error instanceof Unavailable)) this.#fail(error);
-        if (probeMs === this.#options.connectMs) this.#open();
+        if (!this.#isFirstOver) this.#open();
       }
+      this.#isFirstOver = true;
       this.#endFirst();
       probeMs = PROBE_DEADLINE_MS;
       if (this.#isOpen) {
