@@ -46,7 +46,7 @@ export type Config = StoreChoice & {
   ephemeral: boolean;
   /** The first connection to the database may take this long (ms), and a call afterwards at most 300 ms. */
   databaseTimeoutMs: number;
-  /** How long the cache keeps a record of something that has ended (ms). */
+  /** How long the cache in Redis keeps its copy of a record (ms). */
   sessionTtlMs: number;
   /** Where browsers find the pages. */
   publicUrl: string;
