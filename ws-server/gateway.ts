@@ -299,6 +299,7 @@ export class Gateway {
       meter: metrics,
       lives,
       loss: () => this.#output.archived(session).then(({ exit }) => exit),
+      sockets: () => this.#viewers.size,
     });
     const viewer = { relay, hostId: host.hostId, claims };
     this.#viewers.add(viewer);

@@ -58,7 +58,7 @@ async function relayed(changes: Partial<RelayOptions> = {}) {
   const accepted = new Promise<Relay>((resolve) => {
     sockets.on('connection', (ws) => {
       const viewer = { id, epoch: 3, mode: 'write' as const };
-      resolve(new Relay(ws, { socketPath, viewer, log, meter, lives: async () => true, ...changes }));
+      resolve(new Relay(ws, { socketPath, viewer, log, meter, lives: async () => true, sockets: () => 7, ...changes }));
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -214,7 +214,7 @@ describe('Relay', () => {
     ]);
     const pong = await browser.waitFor('pong', () => browser.events.length === 3).then(() => browser.events[2]);
     if (pong?.event !== 'pong') throw new Error('no pong');
-    expect(pong).toMatchObject({ t: 42.5, host: 5 });
+    expect(pong).toMatchObject({ t: 42.5, host: 5, sockets: 7 });
     expect(pong.gateway).toBeGreaterThan(20);
     expect(pong.gateway).toBeLessThan(10_000);
     expect(meter.hops).toEqual(['gateway', 'host']);

@@ -62,6 +62,8 @@ export type RelayOptions = {
   lives(): Promise<boolean>;
   /** How a session ended that was lost with its host. Rejects where no journal tells. */
   loss?: () => Promise<ExitFacts>;
+  /** Open sockets of the gateway. */
+  sockets(): number;
   times?: RelayTimes;
 };
 
@@ -250,7 +252,7 @@ export class Relay {
     const gateway = Math.max(0, monotonicMs() - ping.sentAt - pong.host);
     this.#options.meter.observeHop('gateway', gateway);
     if (pong.host > 0) this.#options.meter.observeHop('host', pong.host); // an older host does not know its share
-    return encodeEvent({ ...pong, gateway: Math.round(gateway * 1000) / 1000 });
+    return encodeEvent({ ...pong, gateway: Math.round(gateway * 1000) / 1000, sockets: this.#options.sockets() });
   }
 
   #ping(): void {

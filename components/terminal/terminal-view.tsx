@@ -111,7 +111,7 @@ export function TerminalView(props: TerminalViewProps) {
   useEffect(() => open?.setTheme(theme, isFinding), [open, theme, isFinding]);
   useEffect(() => open?.setVisible(isVisible), [open, isVisible]);
   useEffect(() => {
-    if (isReachable) open?.connection.wake();
+    if (isReachable) open?.connection.gatewayIsBack();
   }, [open, isReachable]);
 
   function answer(isWanted: boolean): void {

@@ -120,6 +120,12 @@ export class TerminalConnection {
     this.#begin();
   }
 
+  /** Web says that the gateway is there again: connects soon, with the others that wait for it. */
+  gatewayIsBack(): void {
+    if (this.#facts.state.kind === 'waiting') this.#beginIn(this.#retry.onReturn());
+    else this.wake();
+  }
+
   /** The network or the page came back: connects at once, or asks the host whether it is still there. */
   wake(): void {
     const link = this.#link;
@@ -210,6 +216,11 @@ export class TerminalConnection {
     for (const listener of this.#listeners) listener();
   }
 
+  #beginIn(delayMs: number): void {
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = setTimeout(() => this.#begin(), delayMs);
+  }
+
   #begin(): void {
     clearTimeout(this.#retryTimer);
     this.#exit = null;
@@ -278,6 +289,7 @@ export class TerminalConnection {
         return;
       case 'pong':
         this.#patch(this.#meter.pong(event, performance.now()));
+        if (event.sockets !== undefined) this.#retry.share(event.sockets);
         return;
       case 'exit':
         this.#exit = { code: event.code, signal: event.signal, reason: event.reason };
@@ -383,6 +395,6 @@ export class TerminalConnection {
     }
     const retryAt = Date.now() + delayMs;
     this.#patch({ state: { kind: 'waiting', retryAt, attempt: this.#retry.failures, reason: message } });
-    this.#retryTimer = setTimeout(() => this.#begin(), delayMs);
+    this.#beginIn(delayMs);
   }
 }

@@ -158,7 +158,14 @@ export const eventSchema = z.discriminatedUnion('event', [
   z.object({ event: z.literal('host'), state: z.enum(['ok', 'slow', 'unresponsive']) }),
   z.object({ event: z.literal('error'), code: errorCodeSchema, message: z.string() }),
   /** `t` as it was sent; milliseconds that the gateway and the host, each without the hops below it, held the ping. */
-  z.object({ event: z.literal('pong'), t: z.number(), gateway: z.number(), host: z.number() }),
+  /** `sockets`: how many the gateway holds; the more, the longer its clients spread over time when it goes away. */
+  z.object({
+    event: z.literal('pong'),
+    t: z.number(),
+    gateway: z.number(),
+    host: z.number(),
+    sockets: z.number().int().min(0).optional(),
+  }),
 ]);
 export type Event = z.infer<typeof eventSchema>;
 export type AttachedEvent = Extract<Event, { event: 'attached' }>;

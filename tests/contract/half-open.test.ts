@@ -44,6 +44,7 @@ beforeAll(async () => {
       log: createLog('test', 'error'),
       meter,
       lives: async () => true,
+      sockets: () => 1,
       times: { ...RELAY_TIMES, pingMs: PING_MS },
     });
   });
