@@ -6,11 +6,11 @@ const DELAY_MAX_MS = 10_000;
 /** The spread of viewers over a gateway that says it restarts (ms). */
 const RESTART_SPREAD_MS = 500;
 /**
- * Each socket of a gateway that goes away widens the spread so much, up to a bound (ms): a ticket costs web some 3 ms of a processor,
+ * Each socket of a gateway that goes away widens the spread so much, up to a bound (ms): a ticket costs web some 4 ms of a processor,
  * and who uses the pages meanwhile is to notice nothing.
  */
-const SPREAD_PER_SOCKET_MS = 5;
-const SPREAD_MAX_MS = 5_000;
+const SPREAD_PER_SOCKET_MS = 10;
+const SPREAD_MAX_MS = 10_000;
 /** Fresh tickets that are tried at once before back-off takes over. */
 const TICKETS_AT_ONCE_MAX = 3;
 
