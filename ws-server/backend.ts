@@ -29,7 +29,7 @@ const RECONNECT_MS = 1_000;
 const FOREIGN_RETRY_MS = 10_000;
 /** A host that was heard within this time (ms) gets a session without being asked whether it answers, for so long (ms). */
 const FRESH_MS = 1_000;
-const PROBE_DEADLINE_MS = 1_000;
+const PROBE_DEADLINE_MS = 700;
 
 /** A change to what lives on this node. */
 export type PoolEvent = { event: 'session'; session: LiveSession } | { event: 'gone'; id: string; epoch: number };
