@@ -12,7 +12,7 @@ import { refuseBeyondLimits, type SessionLimits } from './limits';
 import type { CallArgs, CallResult, Launch } from './link';
 
 /** How long `list` waits for a host before its last known facts are good enough (ms). */
-const LIST_DEADLINE_MS = 1_000;
+const LIST_DEADLINE_MS = 700;
 /** How long a viewer without a host waits for the gateway to reach that host again (ms). */
 const SETTLE_DEADLINE_MS = 2_000;
 /** How long a host may take to give memory back (ms): ending a session has a grace period. */

@@ -158,8 +158,15 @@ export class Ledger {
       calls.map(({ ms }) => ms),
       0.99,
     );
+    const slowest = calls
+      .toSorted((a, b) => b.ms - a.ms)
+      .slice(0, 3)
+      .map(({ path, ms }) => `${path} ${Math.round(ms)} ms`)
+      .join(', ');
     return [
-      ...(p99 > REST_P99_MS * slack ? [`L6 REST p99 is ${Math.round(p99)} ms over ${calls.length} calls`] : []),
+      ...(p99 > REST_P99_MS * slack
+        ? [`L6 REST p99 is ${Math.round(p99)} ms over ${calls.length} calls: ${slowest}`]
+        : []),
       ...calls.flatMap(({ path, status, ms }) => {
         if (ms > REST_MAX_MS * slack) return [`L6 ${path} took ${Math.round(ms)} ms`];
         if (status === null) return [`L6 nobody answered ${path}`];

@@ -119,6 +119,11 @@ export class Records {
     return faults;
   }
 
+  /** Deletes what is left, so that the next case does not begin with a long list. */
+  async clear(): Promise<void> {
+    for (const entry of this.#entries) if (!entry.isDeleted) await this.#delete(entry);
+  }
+
   async #one(own: Entry[]): Promise<void> {
     const open = own.filter((entry) => !entry.isDeleted && entry.question === null);
     if (open.length < 2 || this.#chance.happens(0.5)) await this.#create(own);

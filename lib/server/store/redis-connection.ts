@@ -13,8 +13,12 @@ const QUEUE_MAX = 10_000;
 /** A Lua script, which Redis knows by the hash of its text. */
 export type Script = { readonly text: string; readonly sha: string };
 
-/** Names a script. It changes Redis in one step: nothing else runs in between. */
-export function script(text: string): Script {
+/**
+ * Names a script. It changes Redis in one step: nothing else runs in between. The first line makes a Redis that is full refuse it as
+ * a whole (Redis 7.0): without, one that has changed something may go on beyond the limit.
+ */
+export function script(body: string): Script {
+  const text = `#!lua\n${body}`;
   return { text, sha: createHash('sha1').update(text).digest('hex') };
 }
 

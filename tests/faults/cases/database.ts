@@ -263,7 +263,7 @@ export const databaseCases: FaultCase[] = [
       const { stack, chance, ledger, slack } = scene;
       const records = new Records(stack, chance);
       await records.perform({ creates: 5, renames: 1, deletes: 1 });
-      const table = 'drizzle.__drizzle_migrations';
+      const table = 'holdfast_migrations';
       await withSql(scene, (sql) =>
         sql.unsafe(`insert into ${table} (hash, created_at) values ('of a later version', 9999999999999)`),
       );

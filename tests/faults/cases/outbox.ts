@@ -137,19 +137,22 @@ export const outboxCases: FaultCase[] = [
     stage: 'own',
     obstacle: needsRoot,
     plan: {
-      settings: { DATABASE_URL: 'postgres://app@database.holdfast.test:5432/app' },
+      settings: {
+        HOLDFAST_STORE: 'auto',
+        DATABASE_URL: 'postgres://app@database.holdfast.test:5432/app',
+      },
       wrap: [
         'unshare',
         '-m',
         'sh',
         '-c',
-        'mount --bind "$HOLDFAST_TEST_RESOLVER" /etc/resolv.conf && shift 0 && exec "$@"',
+        'mount --bind "$FAULT_RESOLVER" /etc/resolv.conf && shift 0 && exec "$@"',
         'sh',
       ],
       prepare: (app) => {
         const file = join(app.directory, 'resolv.conf');
         writeFileSync(file, `nameserver ${RESOLVER}\noptions timeout:30 attempts:1\n`);
-        app.env['HOLDFAST_TEST_RESOLVER'] = file;
+        app.env['FAULT_RESOLVER'] = file;
         return () => undefined;
       },
     },

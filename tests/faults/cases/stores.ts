@@ -32,6 +32,7 @@ export async function balanced({ stack, slack }: Scene, records: Records): Promi
   await until('the outbox is empty', () => isHealed(stack), BALANCE_MS * slack);
   const faults = await records.faults();
   check(faults.length === 0, faults.slice(0, 10).join('\n  '));
+  await records.clear();
 }
 
 /** Web goes away: calls may find nobody until the ledger is told that it is back. */
