@@ -56,6 +56,11 @@ class Table<R extends Row, T extends Grave> {
       .map((row) => structuredClone(row));
   }
 
+  /** Every row as it is kept, to be read only. */
+  rows(): IterableIterator<R> {
+    return this.#rows.values();
+  }
+
   count(isCounted: (row: R) => boolean): number {
     let count = 0;
     for (const row of this.#rows.values()) if (isCounted(row)) count += 1;
@@ -204,15 +209,17 @@ export class MemorySessionStore implements SessionStore {
   }
 
   #checkLimits(record: SessionRecord, limits: readonly SessionLimit[]): void {
-    for (const { limit, max } of limits) {
-      const count = this.#table.count((other) => {
-        if (other.id === record.id || other.owner !== record.owner) return false;
-        if (limit === 'records') return true;
-        return other.endedAt === null && (limit === 'user' || other.projectId === record.projectId);
-      });
-      if (count < max) continue;
-      throw tooManySessions({ limit, max });
+    if (limits.length === 0) return;
+    const counts = { project: 0, user: 0, records: 0 };
+    for (const other of this.#table.rows()) {
+      if (other.id === record.id || other.owner !== record.owner) continue;
+      counts.records += 1;
+      if (other.endedAt !== null) continue;
+      counts.user += 1;
+      if (other.projectId === record.projectId) counts.project += 1;
     }
+    const reached = limits.find(({ limit, max }) => counts[limit] >= max);
+    if (reached) throw tooManySessions(reached);
   }
 }
 
