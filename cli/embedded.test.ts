@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import postgres from 'postgres';
@@ -53,6 +53,7 @@ async function query(databaseUrl = '', text = 'select 1'): Promise<readonly unkn
   const sql = postgres({
     host: url.searchParams.get('host') ?? '',
     user: url.username,
+    password: decodeURIComponent(url.password),
     database: url.pathname.slice(1),
   });
   try {
@@ -98,6 +99,81 @@ test(
     const { config: settled } = await start();
     expect(await query(settled.databaseUrl, 'show listen_addresses')).toEqual([{ listen_addresses: '' }]);
     for (const path of [place.data, place.sockets]) expect(statSync(path).mode & 0o777).toBe(0o700);
+  },
+  DEADLINE_MS,
+);
+
+test(
+  'D56 who has no password or another one is refused, whoever runs Holdfast and its database',
+  async () => {
+    const url = new URL((await start()).config.databaseUrl ?? '');
+    expect(await query(url.href)).toHaveLength(1);
+    for (const password of ['', 'postgres', 'x'.repeat(43)]) {
+      url.password = password;
+      await expect(query(url.href)).rejects.toThrow(/password/i);
+    }
+  },
+  DEADLINE_MS,
+);
+
+test(
+  'D56 the password is in a file of who runs Holdfast, kept for the next start, and in no log and no command line',
+  async () => {
+    const seen = new Set<string>();
+    const watch = setInterval(() => {
+      for (const line of commandLines()) seen.add(line);
+    }, 5);
+    const { database, config: settled } = await start().finally(() => clearInterval(watch));
+    for (const line of commandLines()) seen.add(line);
+    const { password } = new URL(settled.databaseUrl ?? '');
+    const file = join(config.dataDir, 'database.password');
+    expect(password).toMatch(/^[\w-]{43}$/);
+    expect(readFileSync(file, 'utf8').trim()).toBe(password);
+    expect(statSync(file)).toMatchObject({ uid: process.getuid?.(), mode: 0o100600 });
+    expect(statSync(config.dataDir).mode & 0o777).toBe(0o700);
+    await query(settled.databaseUrl?.replace(password, 'wrong')).catch(() => undefined);
+    const passwordFile = [...seen].flatMap((line) => /--pwfile=([^\0]+)/.exec(line)?.[1] ?? []);
+    expect(passwordFile.map((path) => existsSync(path))).toContain(false);
+    expect([...seen].filter((line) => line.includes(password))).toEqual([]);
+    const logs = join(config.dataDir, 'logs');
+    for (const name of readdirSync(logs)) expect(readFileSync(join(logs, name), 'utf8')).not.toContain(password);
+    expect(said).toEqual([]);
+    await database.stop();
+    expect((await start()).config.databaseUrl).toBe(settled.databaseUrl);
+  },
+  DEADLINE_MS,
+);
+
+/** Those of all processes that run. */
+function commandLines(): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        return [readFileSync(`/proc/${pid}/cmdline`, 'utf8')];
+      } catch {
+        return []; // it has ended
+      }
+    });
+}
+
+test(
+  'L37 D56 data whose password is missing is left as it is: records are in memory, which is said in one line',
+  async () => {
+    const first = await start();
+    await first.database.stop();
+    const file = join(config.dataDir, 'database.password');
+    for (const breakFile of [() => writeFileSync(file, ''), () => rmSync(file)]) {
+      breakFile();
+      said = [];
+      const { config: settled, database } = await start();
+      expect(settled).toMatchObject({ store: 'memory', databaseUrl: undefined });
+      expect(said).toEqual([expect.stringMatching(/^Projects and tabs are kept in memory only: [^\n]*$/)]);
+      expect(said[0]).toContain(`${file} holds no password for ${place.data}`);
+      expect(database.pid).toBeUndefined();
+    }
+    expect(existsSync(file)).toBe(false);
+    expect(existsSync(join(place.data, 'PG_VERSION'))).toBe(true);
   },
   DEADLINE_MS,
 );

@@ -1,8 +1,9 @@
 /** The database that Holdfast brings along: a Postgres for one data directory, owned by the launcher. */
-import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '@/lib/config';
+import { loadSecret, secretFile } from '@/lib/secrets';
 import { systemCode } from '@/lib/system-code';
 import { DATABASE_END_SIGNAL, recordChild } from './child-record';
 import { logFile, tailOf } from './directories';
@@ -68,7 +69,7 @@ export class EmbeddedDatabase {
   }
 
   /**
-   * Starts it where the settings want it, and gives the settings with its address. When it cannot run, records are in memory:
+   * Starts it where the settings want it, and gives the settings with its address, which opens it: for web only. When it cannot run, records are in memory:
    * that is said in one line, and noted in the settings.
    */
   async start(signal: AbortSignal): Promise<Config> {
@@ -76,8 +77,9 @@ export class EmbeddedDatabase {
     if (!config.wantsEmbedded) return config;
     try {
       const place = embeddedPlace(config);
-      await this.#start(place, signal);
-      const address = `postgres://${USER}@localhost:${SOCKET_PORT}/postgres?host=${encodeURIComponent(place.sockets)}`;
+      const password = await this.#start(place, signal);
+      const user = `${USER}:${encodeURIComponent(password)}`;
+      const address = `postgres://${user}@localhost:${SOCKET_PORT}/postgres?host=${encodeURIComponent(place.sockets)}`;
       return { ...config, store: 'embedded', storeNote: undefined, databaseUrl: address };
     } catch (error) {
       await this.stop();
@@ -99,15 +101,18 @@ export class EmbeddedDatabase {
     this.#child?.kill();
   }
 
-  async #start(place: Place, signal: AbortSignal): Promise<void> {
+  /** @returns the password */
+  async #start(place: Place, signal: AbortSignal): Promise<string> {
     const { config, say } = this.#options;
     const { owner, data, sockets } = place;
     preparePlace(place, config.dataDir);
     const programs = await findPrograms(owner);
-    if (existsSync(join(data, 'PG_VERSION'))) checkVersion(data, programs);
-    else await initialise(place, programs, signal);
+    const isThere = existsSync(join(data, 'PG_VERSION'));
+    if (isThere) checkVersion(data, programs);
+    const password = passwordOf(config.dataDir, place, isThere);
+    if (!isThere) await initialise(place, programs, { password, signal });
     removeStrayLock(data);
-    if (signal.aborted) return;
+    if (signal.aborted) return password;
     const settings = [...SERVER_SETTINGS, `unix_socket_directories="${sockets.replaceAll('"', '""')}"`];
     this.#child = new SupervisedChild(
       {
@@ -126,6 +131,7 @@ export class EmbeddedDatabase {
     );
     await this.#waitUntilReady(this.#child, data, signal);
     this.#isReady = true;
+    return password;
   }
 
   /** Returns after a time also when it is not ready: it may have to replay its log, and web knows how to wait. */
@@ -149,16 +155,41 @@ function whyOf(error: unknown): string {
   return code && error instanceof Error ? error.message : `of an unexpected failure (${String(error)})`;
 }
 
-/** A directory appears under its name only when it is whole. */
-async function initialise({ data, owner }: Place, { initdb }: Programs, signal: AbortSignal): Promise<void> {
+/** Lies in Holdfast's own data directory, which the database's user does not enter. Data that is there knows no other. */
+function passwordOf(dataDir: string, { data }: Place, isThere: boolean): string {
+  const file = secretFile(dataDir, 'database.password');
+  const password = isThere && !existsSync(file) ? '' : loadSecret(dataDir, 'database.password');
+  if (password !== '') return password;
+  throw new EmbeddedError(
+    `${file} holds no password for ${data}, which is left as it is; bring the file back, or remove both to begin anew`,
+  );
+}
+
+/**
+ * A directory appears under its name only when it is whole. Root's database runs as a user whom other daemons may run as: they could
+ * enter its socket's directory, so the password and not the directory keeps them out.
+ */
+async function initialise(
+  { data, owner }: Place,
+  { initdb }: Programs,
+  { password, signal }: { password: string; signal: AbortSignal },
+): Promise<void> {
   const fresh = `${data}.new`;
-  rmSync(fresh, { recursive: true, force: true });
+  const passwordFile = `${data}.password`;
+  for (const path of [fresh, passwordFile]) rmSync(path, { recursive: true, force: true });
   makePrivate(fresh, owner);
-  const args = ['-D', fresh, '-U', USER, '--auth=trust', '--encoding=UTF8', '--locale=C', '--no-instructions'];
+  const settings = ['--auth=scram-sha-256', `--pwfile=${passwordFile}`, '--encoding=UTF8', '--locale=C'];
   try {
-    await runAs(owner, initdb, args, { signal, timeout: INIT_DEADLINE_MS });
+    writeFileSync(passwordFile, `${password}\n`, { mode: 0o600, flag: 'wx' });
+    if (owner) chownSync(passwordFile, owner.uid, owner.gid);
+    await runAs(owner, initdb, ['-D', fresh, '-U', USER, ...settings, '--no-instructions'], {
+      signal,
+      timeout: INIT_DEADLINE_MS,
+    });
   } catch (cause) {
     throw new EmbeddedError(`its data directory cannot be made (${lastWords(cause)})`, { cause });
+  } finally {
+    rmSync(passwordFile, { force: true });
   }
   renameSync(fresh, data);
 }

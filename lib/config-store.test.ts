@@ -155,10 +155,11 @@ test('L32 a mistake in a table is named by its table', () => {
   ]);
 });
 
-test('L33 every setting in effect is told with its origin and without a secret', () => {
+test('L33 D56 every setting in effect is told with its origin and without a secret', () => {
   writeFileSync(join(directory, 'holdfast.toml'), 'PORT = 4300\nREDIS_PASSWORD = "geheim"\n');
   const env = {
     DATABASE_URL: `${DATABASE_URL}?sslpassword=geheim`,
+    HOLDFAST_EMBEDDED_URL: 'postgres://holdfast:geheim@localhost/postgres',
     REDIS_HOST: 'cache',
     NEXTAUTH_SECRET: 'geheim'.repeat(9),
   };

@@ -17,8 +17,13 @@ import { systemCode } from './system-code';
 /** A login token opens one browser within this time (ms). */
 const LOGIN_TOKEN_TTL_MS = 10 * 60_000;
 
-/** The files: the machine token for scripts, the key that signs tickets, the key of the login cookie. */
-export type SecretName = 'token' | 'ticket.key' | 'nextauth.secret';
+/** The files: the machine token for scripts, the keys of tickets and of the login cookie, the password of the embedded database. */
+export type SecretName = 'token' | 'ticket.key' | 'nextauth.secret' | 'database.password';
+
+/** Where a secret lies. */
+export function secretFile(dataDir: string, name: SecretName): string {
+  return join(dataDir, name);
+}
 
 /**
  * Reads a secret, or makes it: 256 random bits as 43 characters of base64url.
@@ -26,10 +31,10 @@ export type SecretName = 'token' | 'ticket.key' | 'nextauth.secret';
  */
 export function loadSecret(dataDir: string, name: SecretName): string {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const file = join(dataDir, name);
+  const file = secretFile(dataDir, name);
   if (!existsSync(file)) {
     const draft = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
-    writeFileSync(draft, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
+    writeFileSync(draft, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600, flag: 'wx', flush: true });
     try {
       linkSync(draft, file);
     } catch (error) {

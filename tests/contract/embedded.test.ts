@@ -77,6 +77,15 @@ function environmentOf(pid: number): string {
   return readFileSync(`/proc/${pid}/environ`, 'utf8');
 }
 
+/** Empty for a process that has ended. */
+function commandLineOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
 describe('the database that Holdfast brings along', () => {
   test.runIf(isRoot)(
     'L34 runs for root from a clone below its home',
@@ -138,7 +147,7 @@ describe('the database that Holdfast brings along', () => {
   );
 
   test(
-    'L35 web knows its address; sidecar, host and shell have nothing of it in their environment',
+    'L35 D56 web knows its address and password; sidecar, host, shell, logs and command lines have nothing of it',
     async () => {
       // What the user's own database is reached by does not lead web astray.
       app = await App.start({ PGPASSWORD: 'pgpass-is-ours', PGPORT: '1', PGHOST: '/nowhere', PGDATABASE: 'other' });
@@ -146,14 +155,21 @@ describe('the database that Holdfast brings along', () => {
       const session = await app.createTerminal(await app.createProject('api'), 'shell');
       const web = environmentOf(app.pidOf('web'));
       const address = /HOLDFAST_EMBEDDED_URL=([^\0]+)/.exec(web)?.[1] ?? '';
-      expect(address).toMatch(/^postgres:\/\/holdfast@/);
+      expect(address).toMatch(/^postgres:\/\/holdfast:[\w-]{43}@/);
+      const { password } = new URL(address);
       const hosts = readdirSync(join(app.runDir, 'hosts')).filter((name) => name.endsWith('.json'));
       const host: number = JSON.parse(readFileSync(join(app.runDir, 'hosts', hosts[0] ?? ''), 'utf8')).pid;
       for (const pid of [app.pidOf('sidecar'), host, session.pid ?? 0]) {
         const environment = environmentOf(pid);
         expect(environment).toMatch(/PATH=/);
         expect(environment).not.toMatch(/postgres|DATABASE_URL|EMBEDDED|(^|\0)PG/);
+        expect(environment).not.toContain(password);
       }
+      const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+      for (const pid of processes) expect(commandLineOf(pid)).not.toContain(password);
+      const logs = join(app.dataDir, 'logs');
+      for (const name of readdirSync(logs)) expect(readFileSync(join(logs, name), 'utf8')).not.toContain(password);
+      expect(app.output).not.toContain(password);
     },
     TEST_DEADLINE_MS,
   );

@@ -178,7 +178,7 @@ export class Ledger {
   /** L8: what was written to the logs since the last look. */
   #secrets(): string[] {
     const { app, tickets, logsDir } = this.#stack;
-    const keys = ['token', 'ticket.key', 'nextauth.secret'].flatMap((name) => {
+    const keys = ['token', 'ticket.key', 'nextauth.secret', 'database.password'].flatMap((name) => {
       try {
         return [{ name, value: readFileSync(join(app.dataDir, name), 'utf8').trim() }];
       } catch {
