@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { closeSync, fdatasync, fsyncSync, ftruncate, mkdirSync, openSync, readFileSync, write } from 'node:fs';
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import type { Logger } from '@/lib/log';
@@ -16,6 +17,8 @@ const OUTBOX_BYTES_MAX = 64 * 1024 * 1024;
 const RESERVE_BYTES = 1024 * 1024;
 /** When the file could not be written, it is tried again after this (ms). */
 const RETRY_MS = 2_000;
+/** A change waits for the disk this long (ms): people wait for the answer, and changes for one another when the database is back. */
+const ANSWER_MS = 1_000;
 const SUM_LENGTH = 8;
 
 const writeAt = promisify(write);
@@ -51,6 +54,11 @@ export type OutboxOptions = {
  *
  * A disk that takes nothing is no reason to forget: the change then is in memory only, as `durabilityOf` says, and is written as
  * soon as the disk takes it.
+ *
+ * A disk that hangs is one that takes nothing, once a change has waited for a second. Nothing more is asked of it until it answers, and
+ * the lines that it has may be written late. They cannot harm: a line is a state with its rev, so one that is replaced or replayed
+ * twice changes nothing. Only that of a record which was refused meanwhile would bring it into being: it is cut off again. If this
+ * process dies before that, the record is there, like one whose answer was lost.
  */
 export class Outbox {
   readonly #file: string | null;
@@ -63,6 +71,10 @@ export class Outbox {
   /** Ids of which the newest state is not in the file. */
   readonly #unwritten = new Set<string>();
   #waiting: Waiting[] = [];
+  /** What the disk is asked to write. */
+  #writing: readonly Waiting[] = [];
+  /** Whether it has not answered in time, and still does not. */
+  #isStuck = false;
   #flushing: Promise<void> | null = null;
   #retry: NodeJS.Timeout | null = null;
   #handle: number | null = null;
@@ -131,7 +143,13 @@ export class Outbox {
     this.#pending.set(id, change);
     this.#unwritten.add(id);
     if (this.#file === null) return true;
-    return new Promise((done) => {
+    if (this.#isStuck) return false;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#giveUp(), ANSWER_MS);
+      const done = (isWritten: boolean) => {
+        clearTimeout(timer);
+        resolve(isWritten);
+      };
       this.#waiting.push({ change, line: this.#lineOf(change), done });
       this.#flush();
     });
@@ -158,12 +176,12 @@ export class Outbox {
     if (this.#pending.size === 0) this.#flush();
   }
 
-  /** Waits for what is being written, and gives the file to the next process. */
+  /** Waits for what is being written, and gives the file to the next process. A disk that hangs keeps it until this process ends. */
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#retry) clearTimeout(this.#retry);
-    await this.#flushing;
-    if (this.#handle === null) return;
+    await Promise.race([this.#flushing, sleep(ANSWER_MS, undefined, { ref: false })]);
+    if (this.#handle === null || this.#flushing) return;
     closeSync(this.#handle);
     this.#handle = null;
     releaseLock(`${this.#file}.lock`);
@@ -210,6 +228,7 @@ export class Outbox {
       const waiting = this.#waiting;
       let isWritten = false;
       this.#waiting = [];
+      this.#writing = waiting;
       try {
         if (waiting.length > 0) await this.#append(waiting);
         else if (this.#pending.size === 0 && this.#size > 0) await this.#empty();
@@ -220,6 +239,8 @@ export class Outbox {
         this.#note(error);
         if (waiting.length === 0) return;
       } finally {
+        this.#writing = [];
+        this.#isStuck = false;
         for (const { done } of waiting) done(isWritten);
       }
     }
@@ -235,6 +256,9 @@ export class Outbox {
         done += (await writeAt(handle, bytes, done, bytes.length - done, this.#size + done)).bytesWritten;
       }
       await sync(handle);
+      if (this.#isStuck && waiting.some(({ change }) => !this.#pending.has(change.state.id))) {
+        throw new Error('the disk has answered too late');
+      }
     } catch (error) {
       // What was written in part is written over the next time, also if it cannot be cut off.
       await truncate(handle, this.#size).catch(() => undefined);
@@ -253,6 +277,13 @@ export class Outbox {
     await sync(this.#handle);
   }
 
+  /** Nobody waits any longer for a disk that does not answer. What is in memory only is written when it does. */
+  #giveUp(): void {
+    this.#isStuck = true;
+    this.#note(new Error('the disk does not answer'));
+    for (const { done } of [...this.#writing, ...this.#waiting.splice(0)]) done(false);
+  }
+
   #note(error: unknown): void {
     const isNew = this.#fault === null;
     this.#fault = error;
@@ -267,6 +298,10 @@ export class Outbox {
 
   #again(): void {
     this.#retry = null;
+    if (this.#isStuck) {
+      this.#note(this.#fault);
+      return;
+    }
     for (const id of this.#unwritten) {
       const change = this.#pending.get(id);
       if (change) this.#waiting.push({ change, line: this.#lineOf(change), done: () => undefined });
