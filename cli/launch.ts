@@ -8,7 +8,7 @@ import { createLoginToken } from '@/lib/secrets';
 import { systemCode } from '@/lib/system-code';
 import { endRecordedChildren, recordChild } from './child-record';
 import { CommandError } from './command-error';
-import { checkPaths, prepareDirectories, rotateLogs, tailOf } from './directories';
+import { checkPaths, logFile, prepareDirectories, rotateLogs, tailOf } from './directories';
 import { EmbeddedDatabase } from './embedded';
 import { sayGoodbye } from './farewell';
 import { askLauncher, takeLauncherLock } from './launcher-lock';
@@ -30,6 +30,13 @@ const isReadySchema = z.union([
     degraded: z.array(z.string()).refine((missing) => missing.length > 0 && !missing.includes('sidecar')),
   }),
 ]);
+
+const missingSchema = z.object({ degraded: z.array(z.string()) });
+/** What is said at the start when a store does not answer, by its name in `degraded`. */
+const AWAY: Readonly<Record<string, string>> = {
+  db: 'The database cannot be used yet: changes wait on the disk of this machine.',
+  redis: 'Redis cannot be used yet; everything else works.',
+};
 
 /** What to run, and what to do before web and sidecar are started. */
 export type Launch = {
@@ -78,6 +85,8 @@ export async function launch({ config, prepare, children, say }: Launch): Promis
     if (!stopping.signal.aborted) {
       isReady = true;
       say(`Holdfast is ready: ${config.publicUrl}/#t=${createLoginToken(config.dataDir)}`);
+      const away = AWAY[(await missingStores(config))[0] ?? ''];
+      if (away) say(`${away} ${logFile(config, 'web')} says why.`);
       await new Promise((resolve) => stopping.signal.addEventListener('abort', resolve, { once: true }));
     }
     farewell = await sayGoodbye(config);
@@ -89,6 +98,13 @@ export async function launch({ config, prepare, children, say }: Launch): Promis
     removeSignals();
     await lock.release(farewell);
   }
+}
+
+/** What web does without, as far as it concerns its stores. */
+async function missingStores({ host, webPort }: Config): Promise<string[]> {
+  const url = `http://${host.includes(':') ? `[${host}]` : host}:${webPort}/api/ready`;
+  const ready = missingSchema.safeParse(await probe(url, AbortSignal.timeout(PROBE_DEADLINE_MS)));
+  return ready.data?.degraded.filter((part) => part in AWAY) ?? [];
 }
 
 async function alreadyRunning({ dataDir, runDir }: Config): Promise<CommandError> {

@@ -7,7 +7,7 @@ import { recordsOf } from './label';
 /** Makes record and project of a session that has no record. True when it did. */
 export async function adopt(context: Context, known: LiveSession | ArchivedSession): Promise<boolean> {
   if (await context.sessions.get(known.id)) {
-    context.recorded.add(known.id);
+    context.recorded.set(known.id, performance.now());
     return false;
   }
   const found = recordsOf(known, context.config.nodeId);

@@ -32,8 +32,8 @@ export type Context = {
   readonly restores: Map<string, Promise<{ id: string }>>;
   /** Ids of sessions that are being ended. */
   readonly ending: Set<string>;
-  /** Ids of running sessions that were seen to have a record, so that nobody looks for it again. */
-  readonly recorded: Set<string>;
+  /** Running sessions that were seen to have a record, and when (ms, monotonic): for some seconds nobody looks for it again. */
+  readonly recorded: Map<string, number>;
   /** Labels on their way to the hosts, by session id. */
   readonly labelling: Coalesced;
   readonly signOuts: SignOuts;
@@ -80,7 +80,7 @@ function createContext(config: Config): Context {
     creations: new RecentResults(),
     restores: new Map(),
     ending: new Set(),
-    recorded: new Set(),
+    recorded: new Map(),
     labelling: new Coalesced(),
     signOuts: new SignOuts(config.dataDir),
     requests: new Set(),

@@ -12,6 +12,8 @@ import { keepTail } from './tail';
 
 const AWAY: readonly ErrorCode[] = ['sidecar_unavailable', 'deadline_exceeded'];
 const ATTEMPTS_MAX = 8;
+/** A record that was there is looked for again after this time (ms): a store may lose what it held. */
+const RECORDED_MS = 5_000;
 
 /** Whether an error is one of these codes. */
 export function isCode(error: unknown, ...codes: ErrorCode[]): boolean {
@@ -67,7 +69,10 @@ export async function observe(
     records = await context.sessions.list(filter);
   }
   const known = new Set(records.map(({ id }) => id));
-  const strangers = [...sighting.live.values()].filter(({ id }) => !known.has(id) && !context.recorded.has(id));
+  const seenSince = performance.now() - RECORDED_MS;
+  const isStrange = (id: string) =>
+    !known.has(id) && (context.recorded.get(id) ?? Number.NEGATIVE_INFINITY) < seenSince;
+  const strangers = [...sighting.live.values()].filter(({ id }) => isStrange(id));
   if (strangers.length > 0) {
     await adoptAll(context, strangers);
     const again = await context.sessions.list(filter);
@@ -77,7 +82,8 @@ export async function observe(
       sighting = await look(context);
     }
   }
-  for (const id of context.recorded) if (sighting.isComplete && !sighting.live.has(id)) context.recorded.delete(id);
+  for (const id of context.recorded.keys())
+    if (sighting.isComplete && !sighting.live.has(id)) context.recorded.delete(id);
   const projectOf = onceEach((id) => context.projects.get(id));
   const settled = await Promise.all(records.map((record) => settle(context, record, sighting, projectOf)));
   return { records: settled.filter((record) => record !== null), sighting };

@@ -1,6 +1,5 @@
 /** The REST API over each composition of stores, with real servers behind it. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readyAnswerSchema, type StoreKind } from '@/lib/protocol/rest';
 import { getContext } from '@/lib/server/context';
@@ -71,6 +70,18 @@ describe.each(KINDS)('%s', (kind) => {
     await rest.clear();
   });
 
+  it('D72 a store that has lost everything has what runs again some seconds later', async () => {
+    const project = await rest.makeProject('Survives');
+    const { session } = await rest.create(project, { tabName: 'runs' });
+    if (kind !== 'postgres') redis.command('FLUSHALL');
+    const url = rest.web.config.databaseUrl;
+    if (url) await database.query('delete from terminal_sessions; delete from projects', url);
+    const names = async () => (await rest.projects()).map(({ name }) => name);
+    await expect.poll(names, WAIT).toEqual(['Survives']);
+    expect((await rest.tabs(project)).map(({ id, tabName }) => [id, tabName])).toEqual([[session.id, 'runs']]);
+    await rest.clear();
+  });
+
   it('D55 what is being answered when web is told to end is done, and kept', async () => {
     const project = await rest.makeProject();
     const body = rest.creation(project);
@@ -78,8 +89,8 @@ describe.each(KINDS)('%s', (kind) => {
     await until('they are under way', () => getContext().requests.size === 5);
     rest.web.restart();
     expect((await Promise.all(creations)).map(({ status }) => status)).toEqual([201, 201, 201, 201, 201]);
-    const lock = join(rest.web.config.dataDir, 'outbox.jsonl.lock');
-    await until('the store is closed', () => !existsSync(lock));
+    const isLocked = () => readdirSync(rest.web.config.dataDir).some((name) => /^outbox-.*\.lock$/.test(name));
+    await until('the store is closed', () => !isLocked());
     expect(await rest.tabs(project)).toHaveLength(5);
     await rest.clear();
   });

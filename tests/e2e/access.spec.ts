@@ -132,6 +132,10 @@ function statusOf(port: number, head: string[]): Promise<number> {
   });
 }
 
+test('D73 the start says that the database it was told of cannot be used yet', async () => {
+  await expect.poll(() => app.output).toContain('The database cannot be used yet');
+});
+
 test('A6 without the cookie every page shows how to sign in, and REST answers 401', async ({ browser }) => {
   const stranger = await browser.newPage();
   for (const path of ['/', `/projects/${project.id}`]) {

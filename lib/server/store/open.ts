@@ -1,4 +1,5 @@
 /** The stores that the settings ask for. */
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Config } from '@/lib/config';
 import type { Logger } from '@/lib/log';
@@ -79,11 +80,18 @@ function common({ config, log, metrics }: StoreSettings, driver: 'postgres' | 'r
   return {
     kind: config.store,
     connectMs: config.databaseTimeoutMs,
-    outboxFile: config.ephemeral ? null : join(config.dataDir, 'outbox.jsonl'),
+    outboxFile: config.ephemeral ? null : join(config.dataDir, outboxName(config)),
     log,
     onCall: (operation: string, seconds: number) =>
       metrics.observe('holdfast_store_call_seconds', { driver, operation }, seconds),
   };
+}
+
+/** Of each store its own: what waits for one database never goes into another. Who signs in there makes no difference. */
+function outboxName({ store, databaseUrl, redisUrl }: Config): string {
+  if (store === 'embedded') return 'outbox-embedded.jsonl';
+  const place = (store === 'redis' ? redisUrl : databaseUrl)?.replace(/\/\/[^/]*@/, '//') ?? '';
+  return `outbox-${createHash('sha256').update(place).digest('hex').slice(0, 8)}.jsonl`;
 }
 
 function known(url: string | undefined): string {

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signal, until } from '@/tests/harness/processes';
@@ -11,12 +11,13 @@ import { Records } from '../records';
 import type { StackPlan } from '../stack';
 import { balanced, degradedParts, isHealed, whenWeb } from './stores';
 
-const OUTBOX = 'outbox.jsonl';
+const OUTBOX = /^outbox-.*\.jsonl$/;
 const RESOLVER = '127.53.0.1';
 const DISK_MEGABYTES = 48;
 
 function outboxOf({ stack }: Scene): string {
-  return join(stack.app.dataDir, OUTBOX);
+  const { dataDir } = stack.app;
+  return join(dataDir, readdirSync(dataDir).find((name) => OUTBOX.test(name)) ?? 'outbox');
 }
 
 function needsRoot(): string | null {
