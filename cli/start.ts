@@ -9,6 +9,12 @@ import { launch } from './launch';
 /** How long web keeps an idle connection. Browsers hold some, and a server that ends waits for each. */
 const KEEP_ALIVE_MS = 1_000;
 
+/**
+ * What V8 may keep for old objects of web. Without a bound it collects so late that the process grows to 400 MB and more under a few
+ * calls per second; with this one it stays below 200, and what it really needs is a small part of that.
+ */
+const WEB_HEAP_MB = 256;
+
 /** Runs the production build until it is told to stop. */
 export function start(config: Config, root: string, say: (line: string) => void): Promise<number> {
   return launch({
@@ -28,7 +34,7 @@ export function start(config: Config, root: string, say: (line: string) => void)
       {
         name: 'web',
         command: process.execPath,
-        args: [join(root, '.next', 'standalone', 'server.js')],
+        args: [`--max-old-space-size=${WEB_HEAP_MB}`, join(root, '.next', 'standalone', 'server.js')],
         env: {
           ...childEnvironment(config),
           HOSTNAME: config.host,
