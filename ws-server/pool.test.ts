@@ -254,7 +254,7 @@ describe('Pool: calls', () => {
     late();
     const start = performance.now();
     expect(await pool.list()).toEqual([session]);
-    expect(performance.now() - start).toBeGreaterThan(900);
+    expect(performance.now() - start).toBeGreaterThan(600);
     expect(host.connections).toHaveLength(1);
   });
 
