@@ -85,9 +85,10 @@ export async function launch({ config, prepare, children, say }: Launch): Promis
     if (!stopping.signal.aborted) {
       isReady = true;
       say(`Holdfast is ready: ${config.publicUrl}/#t=${createLoginToken(config.dataDir)}`);
-      const away = AWAY[(await missingStores(config))[0] ?? ''];
+      const stopped = new Promise((resolve) => stopping.signal.addEventListener('abort', resolve, { once: true }));
+      const away = AWAY[(await missingStores(config, stopping.signal))[0] ?? ''];
       if (away) say(`${away} ${logFile(config, 'web')} says why.`);
-      await new Promise((resolve) => stopping.signal.addEventListener('abort', resolve, { once: true }));
+      await stopped;
     }
     farewell = await sayGoodbye(config);
     return 0;
@@ -101,9 +102,9 @@ export async function launch({ config, prepare, children, say }: Launch): Promis
 }
 
 /** What web does without, as far as it concerns its stores. */
-async function missingStores({ host, webPort }: Config): Promise<string[]> {
+async function missingStores({ host, webPort }: Config, signal: AbortSignal): Promise<string[]> {
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${webPort}/api/ready`;
-  const ready = missingSchema.safeParse(await probe(url, AbortSignal.timeout(PROBE_DEADLINE_MS)));
+  const ready = missingSchema.safeParse(await probe(url, signal));
   return ready.data?.degraded.filter((part) => part in AWAY) ?? [];
 }
 
